@@ -1,0 +1,389 @@
+"""What placement tells an agent and what the agent answers: entries, snapshots, deltas, digests.
+
+Entries travel packed, in network byte order, so that a digest means the same on both sides and a million of them stream
+well. A message ends in a checksum: cut at any byte, it is refused whole.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+import struct
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Interface, IPv6Network, ip_address, ip_interface
+from typing import ClassVar, Self
+from uuid import UUID
+
+from pydantic import BaseModel
+
+Prefix = IPv4Network | IPv6Network
+Interface = IPv4Interface | IPv6Interface
+
+DIGEST_KEY = b"godwit.netagent.wire/1"  # fixed: both sides must agree, nothing is kept secret by it
+NOWHERE = IPv4Address(0)
+
+
+class Kind(enum.IntEnum):
+    PORT = 1
+    ADDRESS = 2
+    PEER = 3
+    PREFIX = 4
+    AGGREGATE = 5
+    INBOUND = 6
+    OUTBOUND = 7
+
+
+class PortState(enum.IntEnum):
+    """What this node's link to the guest does: see `dataplane.entries.LegState`."""
+
+    ACTIVE = 1
+    STANDBY = 2
+    LEAVING = 3
+
+
+class Malformed(Exception):
+    """The bytes are no message of ours: cut, altered, or of another version."""
+
+
+def pack_prefix(prefix: Prefix) -> bytes:
+    return bytes((prefix.version, prefix.prefixlen)) + prefix.network_address.packed
+
+
+def unpack_prefix(raw: bytes) -> Prefix:
+    network = IPv4Network if raw[0] == 4 else IPv6Network
+    return network((raw[2:], raw[1]))
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A guest's link on this hypervisor. Its addresses are entries of their own."""
+
+    kind: ClassVar[Kind] = Kind.PORT
+    port: UUID
+    mac: bytes  # 6 bytes
+    state: PortState
+    name: str  # of the instance: the guest's host name
+
+    def key(self) -> bytes:
+        return self.port.bytes
+
+    def value(self) -> bytes:
+        return self.mac + bytes((self.state,)) + self.name.encode()
+
+    @classmethod
+    def unpack(cls, key: bytes, value: bytes) -> Self:
+        return cls(UUID(bytes=key), value[:6], PortState(value[6]), value[7:].decode())
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A prefix on a port of this hypervisor.
+
+    `sequence` > 0: announced from here with it. `fallback`: the VXLAN endpoint of the hypervisor to forward to while our
+    link to the guest has no carrier. `host` is what the guest configures: within the prefix, and the prefix's version.
+    """
+
+    kind: ClassVar[Kind] = Kind.ADDRESS
+    prefix: Prefix
+    port: UUID
+    host: Interface
+    sequence: int = 0
+    fallback: IPv4Address = NOWHERE
+
+    def key(self) -> bytes:
+        return pack_prefix(self.prefix)
+
+    def value(self) -> bytes:
+        return self.port.bytes + struct.pack("!Q", self.sequence) + self.fallback.packed + self.host.ip.packed
+
+    @classmethod
+    def unpack(cls, key: bytes, value: bytes) -> Self:
+        prefix = unpack_prefix(key)
+        (sequence,) = struct.unpack("!Q", value[16:24])
+        host = ip_interface((ip_address(value[28:]), prefix.prefixlen))
+        return cls(prefix, UUID(bytes=value[:16]), host, sequence, IPv4Address(value[24:28]))
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Another hypervisor of the zone, by its VXLAN endpoint."""
+
+    kind: ClassVar[Kind] = Kind.PEER
+    endpoint: IPv4Address
+
+    def key(self) -> bytes:
+        return self.endpoint.packed
+
+    def value(self) -> bytes:
+        return b""
+
+    @classmethod
+    def unpack(cls, key: bytes, value: bytes) -> Self:  # noqa: ARG003  one form for all entries
+        return cls(IPv4Address(key))
+
+
+@dataclass(frozen=True, slots=True)
+class _PrefixEntry:
+    prefix: Prefix
+
+    def key(self) -> bytes:
+        return pack_prefix(self.prefix)
+
+    def value(self) -> bytes:
+        return b""
+
+    @classmethod
+    def unpack(cls, key: bytes, value: bytes) -> Self:  # noqa: ARG003
+        return cls(unpack_prefix(key))
+
+
+@dataclass(frozen=True, slots=True)
+class NodePrefix(_PrefixEntry):
+    """A prefix bound to this node and announced whole: a hypervisor's 10.x and legacy IPv6, a gateway's public prefixes."""
+
+    kind: ClassVar[Kind] = Kind.PREFIX
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate(_PrefixEntry):
+    """A pool's prefix, which the edge answers as unreachable where nobody announces a part of it."""
+
+    kind: ClassVar[Kind] = Kind.AGGREGATE
+
+
+@dataclass(frozen=True, slots=True)
+class Inbound:
+    """Gateway: destination `public` becomes `private`."""
+
+    kind: ClassVar[Kind] = Kind.INBOUND
+    public: IPv4Address
+    private: IPv4Address
+
+    def key(self) -> bytes:
+        return self.public.packed
+
+    def value(self) -> bytes:
+        return self.private.packed
+
+    @classmethod
+    def unpack(cls, key: bytes, value: bytes) -> Self:
+        return cls(IPv4Address(key), IPv4Address(value))
+
+
+@dataclass(frozen=True, slots=True)
+class Outbound:
+    """Gateway: source `private` becomes `public`."""
+
+    kind: ClassVar[Kind] = Kind.OUTBOUND
+    private: IPv4Address
+    public: IPv4Address
+
+    def key(self) -> bytes:
+        return self.private.packed
+
+    def value(self) -> bytes:
+        return self.public.packed
+
+    @classmethod
+    def unpack(cls, key: bytes, value: bytes) -> Self:
+        return cls(IPv4Address(key), IPv4Address(value))
+
+
+Entry = Port | Address | Peer | NodePrefix | Aggregate | Inbound | Outbound
+CLASSES: dict[Kind, type[Entry]] = {
+    cls.kind: cls for cls in (Port, Address, Peer, NodePrefix, Aggregate, Inbound, Outbound)
+}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class EntryKey:
+    """Names one entry of a node."""
+
+    kind: Kind
+    key: bytes
+
+    @classmethod
+    def of(cls, entry: Entry) -> Self:
+        return cls(entry.kind, entry.key())
+
+
+def unpack(kind: int, key: bytes, value: bytes) -> Entry:
+    """Raises Malformed."""
+    try:
+        return CLASSES[Kind(kind)].unpack(key, value)
+    except (ValueError, struct.error, IndexError) as error:
+        raise Malformed(f"entry of kind {kind}: {error}") from error
+
+
+# --- digests ---------------------------------------------------------------------------------------------------------
+
+
+def entry_hash(kind: int, key: bytes, value: bytes) -> int:
+    packed = struct.pack("!BB", kind, len(key)) + key + value
+    return int.from_bytes(hashlib.blake2b(packed, digest_size=16, key=DIGEST_KEY).digest(), "big")
+
+
+class Digest:
+    """Order-free, incremental digest per kind: the sum modulo 2^128 of the entries' keyed hashes."""
+
+    def __init__(self, sums: Mapping[int, int] | None = None) -> None:
+        self.sums: dict[int, int] = dict(sums or {})
+
+    def add(self, kind: int, key: bytes, value: bytes) -> None:
+        self._shift(kind, entry_hash(kind, key, value))
+
+    def remove(self, kind: int, key: bytes, value: bytes) -> None:
+        self._shift(kind, -entry_hash(kind, key, value))
+
+    def _shift(self, kind: int, by: int) -> None:
+        total = (self.sums.get(kind, 0) + by) % (1 << 128)
+        if total:
+            self.sums[kind] = total
+        else:
+            self.sums.pop(kind, None)
+
+    def hex(self) -> dict[str, str]:
+        """By the kind's lower-case name; a kind without entries is left out."""
+        return {Kind(kind).name.lower(): f"{total:032x}" for kind, total in sorted(self.sums.items())}
+
+    @classmethod
+    def of(cls, entries: Iterable[Entry]) -> Self:
+        digest = cls()
+        for entry in entries:
+            digest.add(entry.kind, entry.key(), entry.value())
+        return digest
+
+
+# --- messages --------------------------------------------------------------------------------------------------------
+
+_HEADER = struct.Struct("!4sB16sQQQII")  # magic, type, node, epoch, generation, base, puts, tombstones
+_MAGIC = b"GDW1"
+_SNAPSHOT, _DELTA = 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """An entry to remove, and the Operation that asked for it (None: nobody did; such removals are budgeted)."""
+
+    entry: EntryKey
+    operation: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything a node must hold at (epoch, generation)."""
+
+    node: UUID
+    epoch: int
+    generation: int
+    entries: list[Entry]
+    tombstones: list[Tombstone] = field(default_factory=list)  # what the database still remembers as asked for
+
+    def pack(self) -> bytes:
+        return _pack(_SNAPSHOT, self.node, self.epoch, self.generation, 0, self.entries, self.tombstones)
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """All changes since `base`: applies to a node that is at `base` or later, and older than `generation`."""
+
+    node: UUID
+    epoch: int
+    base: int
+    generation: int
+    puts: list[Entry]
+    tombstones: list[Tombstone]
+
+    def pack(self) -> bytes:
+        return _pack(_DELTA, self.node, self.epoch, self.generation, self.base, self.puts, self.tombstones)
+
+
+def _pack(
+    type_: int, node: UUID, epoch: int, generation: int, base: int, puts: list[Entry], tombstones: list[Tombstone]
+) -> bytes:
+    parts = [_HEADER.pack(_MAGIC, type_, node.bytes, epoch, generation, base, len(puts), len(tombstones))]
+    for entry in puts:
+        key, value = entry.key(), entry.value()
+        parts.append(struct.pack("!BBH", entry.kind, len(key), len(value)) + key + value)
+    for tombstone in tombstones:
+        operation = tombstone.operation.bytes if tombstone.operation else bytes(16)
+        parts.append(struct.pack("!BB", tombstone.entry.kind, len(tombstone.entry.key)))
+        parts.append(tombstone.entry.key + operation)
+    body = b"".join(parts)
+    return body + hashlib.blake2b(body, digest_size=16).digest()
+
+
+def parse(raw: bytes) -> Snapshot | Delta:
+    """Raises Malformed; nothing of a damaged message is used."""
+    body, checksum = raw[:-16], raw[-16:]
+    if len(raw) < _HEADER.size + 16 or hashlib.blake2b(body, digest_size=16).digest() != checksum:
+        raise Malformed("the message is truncated or altered")
+    magic, type_, node, epoch, generation, base, put_count, tombstone_count = _HEADER.unpack_from(body)
+    if magic != _MAGIC or type_ not in (_SNAPSHOT, _DELTA):
+        raise Malformed("the message is of another version")
+    offset = _HEADER.size
+    try:
+        puts = []
+        for _ in range(put_count):
+            kind, key_length, value_length = struct.unpack_from("!BBH", body, offset)
+            offset += 4
+            end = offset + key_length + value_length
+            puts.append(unpack(kind, body[offset : offset + key_length], body[offset + key_length : end]))
+            offset = end
+        tombstones = []
+        for _ in range(tombstone_count):
+            kind, key_length = struct.unpack_from("!BB", body, offset)
+            offset += 2
+            key = body[offset : offset + key_length]
+            operation = body[offset + key_length : offset + key_length + 16]
+            tombstones.append(Tombstone(EntryKey(Kind(kind), key), UUID(bytes=operation) if any(operation) else None))
+            offset += key_length + 16
+    except (struct.error, ValueError) as error:
+        raise Malformed(str(error)) from error
+    if offset != len(body):
+        raise Malformed("the message holds more than it declares")
+    if type_ == _SNAPSHOT:
+        return Snapshot(UUID(bytes=node), epoch, generation, puts, tombstones)
+    return Delta(UUID(bytes=node), epoch, base, generation, puts, tombstones)
+
+
+# --- answers (JSON) --------------------------------------------------------------------------------------------------
+
+
+class Failure(BaseModel):
+    """One entry that the kernel does not hold as asked."""
+
+    kind: str
+    key: str  # hex
+    code: str
+    message: str
+
+
+class State(BaseModel):
+    """The heartbeat: where the agent is, and what its kernel was last seen to hold."""
+
+    epoch: int
+    generation: int
+    digest: dict[str, str]  # of the entries that were read back; by kind
+
+
+class Realized(State):
+    """The answer to a snapshot or delta, after reading the kernel back."""
+
+    failed: list[Failure] = []
+
+
+class EdgeRoute(BaseModel):
+    """Where the edge's kernel sends a prefix: the next hops it would use, best route only."""
+
+    prefix: str
+    next_hops: list[str]  # addresses; empty: unreachable or no route
+
+
+class Changes(BaseModel):
+    """What happened at the agent since event number `after`: lossy, a wake-up only."""
+
+    next: int
+    drifted: bool = False
+    prefixes: list[str] = []  # whose edge routes changed
