@@ -80,8 +80,8 @@ class Port:
 class Address:
     """A prefix on a port of this hypervisor.
 
-    `sequence` > 0: announced from here with it. `fallback`: the VXLAN endpoint of the hypervisor to forward to while our
-    link to the guest has no carrier. `host` is what the guest configures: within the prefix, and the prefix's version.
+    `sequence` > 0: announced from here with it. `fallback`: the VXLAN endpoint of the hypervisor to forward to while
+    our link to the guest has no carrier. `host` is what the guest configures: within the prefix, and the prefix's version.
     """
 
     kind: ClassVar[Kind] = Kind.ADDRESS
@@ -140,7 +140,7 @@ class _PrefixEntry:
 
 @dataclass(frozen=True, slots=True)
 class NodePrefix(_PrefixEntry):
-    """A prefix bound to this node and announced whole: a hypervisor's 10.x and legacy IPv6, a gateway's public prefixes."""
+    """A prefix bound to this node and announced whole: a hypervisor's 10.x and legacy IPv6, a gateway's public ones."""
 
     kind: ClassVar[Kind] = Kind.PREFIX
 

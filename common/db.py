@@ -1,0 +1,81 @@
+"""PostgreSQL: engine, transactions, and the wake-ups that a commit sends.
+
+A `Transaction` is one database session plus the doorbells to ring after `commit` returned. SQLAlchemy's `after_commit`
+is not used for them: it also fires when a SAVEPOINT is released.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import create_engine, exc
+from sqlalchemy.orm import Session
+
+from common.errors import Unavailable
+
+Ring = Callable[[str, tuple[str, ...]], None]
+"""Sends one wake-up: a task's name and the names it carries. Never raises: a lost wake-up costs latency alone."""
+
+
+class DatabaseUnavailable(Unavailable):
+    """The database does not answer; the same request may be sent again."""
+
+    code = "database.unavailable"
+
+
+class Contended(Unavailable):
+    """Two requests met in the database and this one gave way; send it again."""
+
+    code = "database.contended"
+
+
+@dataclass
+class Transaction:
+    """One unit of work: `session` to query and write with, `ring` to wake others once it is committed."""
+
+    session: Session
+    _bells: dict[tuple[str, tuple[str, ...]], None] = field(default_factory=dict)
+
+    def ring(self, name: str, *names: str) -> None:
+        """Wake task `name` after commit; the same bell twice rings once."""
+        self._bells[(name, names)] = None
+
+    def bells(self) -> list[tuple[str, tuple[str, ...]]]:
+        return list(self._bells)
+
+
+class Database:
+    """Opens transactions on one PostgreSQL role and schema."""
+
+    def __init__(self, url: str, ring: Ring, pool_size: int = 10) -> None:
+        self.engine = create_engine(url, pool_size=pool_size, max_overflow=pool_size, pool_pre_ping=True)
+        self._ring = ring
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """Commit on leaving, then ring; roll back when the block raises. Raises DatabaseUnavailable, Contended."""
+        try:
+            with Session(self.engine, expire_on_commit=False) as session:
+                tx = Transaction(session)
+                yield tx
+                session.commit()
+        except exc.OperationalError as error:
+            if getattr(error.orig, "sqlstate", None) in {"40001", "40P01", "55P03"}:
+                raise Contended("two requests met in the database; send this one again") from error
+            raise DatabaseUnavailable("the database does not answer; send the request again") from error
+        except exc.InterfaceError as error:
+            raise DatabaseUnavailable("the database does not answer; send the request again") from error
+        for name, names in tx.bells():
+            self._ring(name, names)
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def violated(error: exc.IntegrityError) -> str | None:
+    """The name of the constraint that refused the write: where uniqueness lives."""
+    diagnostics: Any = getattr(error.orig, "diag", None)
+    return diagnostics.constraint_name if diagnostics is not None else None
