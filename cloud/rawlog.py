@@ -1,0 +1,82 @@
+"""Raw logs of probes: plain lines, so that a person or another program can count them again.
+
+The first line is a JSON object that says which log it is (`log`) and how it was made. Each further line is one record:
+a letter and its fields, separated by spaces. The last line is `end N`, the number of records: a log that was cut short
+is refused. All times are CLOCK_MONOTONIC nanoseconds of one machine, which its network namespaces share.
+
+| log | record | meaning |
+|---|---|---|
+| `probe` | `s TARGET SEQ NS` | probe SEQ was handed to the kernel for the TARGETth address |
+| | `r TARGET SEQ NS RESPONDER` | its answer arrived (kernel's receive time); RESPONDER: who answered, or `-` |
+| `tcp` | `s SEQ NS`, `r SEQ NS` | a line was written, its echo read; `x NS REASON`: the connection ended |
+| `legs` | `l LINK RX TX NS` | a hypervisor's packet counters of a guest's link: from the guest, to the guest |
+| `sent` | `s FLOW SEQ NS` | a packet left a sender for FLOW |
+| `seen` | `r FLOW SEQ NS LINK` | a packet of FLOW arrived on LINK |
+| `events` | `e NS NAME DETAIL…` | something was asked for or observed |
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+VERSION = 1
+
+
+class Damaged(Exception):
+    """The file is no complete raw log of the wanted kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class RawLog:
+    """A log as read back: its header, and its records split into fields."""
+
+    header: Mapping[str, Any]
+    records: list[list[str]]
+
+    def of(self, letter: str, fields: int) -> Iterator[list[str]]:
+        """The fields of each record that starts with `letter`. Raises Damaged where their number is another."""
+        for record in self.records:
+            if record[0] == letter:
+                if len(record) != fields + 1:
+                    raise Damaged(f"record {' '.join(record)!r} has {len(record) - 1} fields instead of {fields}")
+                yield record[1:]
+
+
+def write(path: Path, kind: str, header: Mapping[str, Any], records: Iterable[str]) -> None:
+    """Write a whole log; it appears under its name only when it is complete."""
+    temporary = path.with_suffix(path.suffix + ".part")
+    count = 0
+    with temporary.open("w", encoding="ascii") as out:
+        out.write(json.dumps({"log": kind, "version": VERSION, **header}) + "\n")
+        for count, record in enumerate(records, 1):  # noqa: B007  the last number is what `end` tells
+            out.write(record + "\n")
+        out.write(f"end {count}\n")
+    temporary.rename(path)
+
+
+def read(path: Path, kind: str) -> RawLog:
+    """Raises Damaged unless `path` is a complete log of `kind`."""
+    try:
+        lines = path.read_text(encoding="ascii").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Damaged(f"{path.name}: {error}") from error
+    return parse(lines, kind, path.name)
+
+
+def parse(lines: list[str], kind: str, name: str = "log") -> RawLog:
+    """Raises Damaged unless `lines` are a complete log of `kind`."""
+    if len(lines) < 2:
+        raise Damaged(f"{name}: cut short")
+    try:
+        header = json.loads(lines[0])
+    except ValueError as error:
+        raise Damaged(f"{name}: the first line is no header") from error
+    if not isinstance(header, dict) or header.get("log") != kind or header.get("version") != VERSION:
+        raise Damaged(f"{name}: not a {kind} log of version {VERSION}")
+    if lines[-1] != f"end {len(lines) - 2}":
+        raise Damaged(f"{name}: cut short or altered: {len(lines) - 2} records, and it ends in {lines[-1]!r}")
+    return RawLog(header, [line.split(" ") for line in lines[1:-1]])
