@@ -1,0 +1,1 @@
+"""The programs the kernel runs for us, in C, and what compiles them."""
