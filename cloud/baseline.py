@@ -1,0 +1,316 @@
+"""What a data centre's operator sets on each machine before any agent runs. Pure: texts for sysctl, ip and nft.
+
+Everything here is static. What changes with the cloud's instances is the agents' (routes with their protocol number) or
+the routing daemons'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Interface, IPv6Interface
+
+from cloud.plan import (
+    CONTROL_ADDRESS,
+    FABRIC4,
+    FABRIC6,
+    FABRIC_MTU,
+    FORWARDING,
+    GUEST_GATEWAY4,
+    GUEST_GATEWAY6,
+    MANAGEMENT,
+    PRIVATE,
+    VXLAN_ID,
+    VXLAN_PORT,
+    WAY_OUT,
+    Link,
+    Node,
+    Plan,
+    Role,
+    link_local,
+    vxlan_mac,
+)
+
+BRIDGE = "mgmt"  # of the control namespace
+VXLAN_LINK = "vx0"
+VXLAN_OVERHEAD = 50
+LAST_RESORT = 4294967295  # the metric that loses to every other
+CUT_TABLE = "godwit_cut"
+BASELINE_TABLE = "godwit_baseline"
+LOCAL_BGP_PORTS = "179, 3784, 3785, 4784"  # BGP, and BFD over UDP
+
+
+@dataclass(frozen=True, slots=True)
+class Veth:
+    """A pair: our end here, the peer in another namespace. Real checksums travel unless `management`."""
+
+    name: str
+    peer: str
+    peer_namespace: str
+    mtu: int
+    checksums: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    family: int
+    priority: int
+    table: int
+    source: str | None = None
+    destination: str | None = None
+
+    @property
+    def command(self) -> str:
+        words = [f"rule add priority {self.priority}"]
+        words += [f"from {self.source}"] if self.source else []
+        words += [f"to {self.destination}"] if self.destination else []
+        return " ".join([*words, f"lookup {self.table}"])
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """One namespace's static configuration.
+
+    `sysctls` are set before links exist (they hold for `all` and `default`), `link_sysctls` after. `links` are those
+    made from this end, `devices` other links to make, as `ip link add` arguments by name. `commands` are `ip -batch`
+    lines that may be repeated.
+    """
+
+    namespace: str
+    sysctls: tuple[tuple[str, str], ...]
+    links: tuple[Veth, ...]
+    devices: tuple[tuple[str, str], ...]
+    link_sysctls: tuple[tuple[str, str], ...]
+    checksummed: tuple[str, ...]  # links whose frames carry complete checksums
+    commands: tuple[str, ...]
+    rules: tuple[Rule, ...]
+    nft: str
+
+
+def machines(plan: Plan) -> tuple[Machine, ...]:
+    """Every namespace of the cloud; those that make links for others come first."""
+    nodes = tuple(_gateway(node) if node.role is Role.GATEWAY else _hypervisor(node) for node in plan.nodes[1:])
+    return (_control(plan), _edge(plan), _internet(plan), *nodes)
+
+
+def _sysctls(*, forwarding: bool) -> tuple[tuple[str, str], ...]:
+    flag = "1" if forwarding else "0"
+    values = [("net.ipv4.ip_forward", flag)]
+    for scope in ("all", "default"):
+        four, six = f"net.ipv4.conf.{scope}", f"net.ipv6.conf.{scope}"
+        values += [
+            (f"{six}.forwarding", flag),
+            (f"{six}.accept_dad", "0"),
+            (f"{six}.dad_transmits", "0"),
+            (f"{six}.accept_ra", "0"),
+            (f"{six}.accept_redirects", "0"),
+            (f"{six}.keep_addr_on_down", "1"),
+            (f"{six}.ignore_routes_with_linkdown", "1"),
+            (f"{four}.rp_filter", "0"),
+            (f"{four}.send_redirects", "0"),
+            (f"{four}.accept_redirects", "0"),
+            (f"{four}.ignore_routes_with_linkdown", "1"),
+        ]
+    values += [("net.ipv4.fib_multipath_hash_policy", "1"), ("net.ipv6.fib_multipath_hash_policy", "1")]
+    return tuple(values)
+
+
+def _address(device: str, *interfaces: IPv4Interface | IPv6Interface) -> Iterator[str]:
+    for interface in interfaces:
+        nodad = " nodad" if interface.version == 6 else ""
+        yield f"address replace {interface.with_prefixlen} dev {device}{nodad}"
+    yield f"link set {device} up"
+
+
+def _default(link: Link) -> tuple[str, str]:
+    return (
+        f"route replace default via {link.edge4.ip} dev {link.name}",
+        f"route replace default via {link.edge6.ip} dev {link.name}",
+    )
+
+
+def _management(node: Node) -> tuple[str, ...]:
+    return tuple(_address("mgmt0", IPv4Interface((node.management, MANAGEMENT.prefixlen))))
+
+
+def _control(plan: Plan) -> Machine:
+    ports = tuple(Veth(node.management_port, "mgmt0", node.namespace, 1500, checksums=False) for node in plan.nodes)
+    commands = [
+        "link set lo up",
+        *_address(BRIDGE, IPv4Interface((CONTROL_ADDRESS, MANAGEMENT.prefixlen))),
+        *(f"link set {port.name} master {BRIDGE} up" for port in ports),
+    ]
+    bridge = "type bridge forward_delay 0 stp_state 0 mcast_snooping 0"
+    return Machine(
+        plan.control, _sysctls(forwarding=False), ports, ((BRIDGE, bridge),), (), (), tuple(commands), (), ""
+    )
+
+
+def _internet(plan: Plan) -> Machine:
+    link = plan.uplink
+    commands = ("link set lo up", *_address(link.name, link.address4, link.address6), *_default(link))
+    return Machine(plan.internet, _sysctls(forwarding=False), (), (), (), (link.name,), commands, (), "")
+
+
+def _edge(plan: Plan) -> Machine:
+    ends = [(plan.uplink, plan.internet)] + [(link, node.namespace) for node in plan.nodes for link in node.links]
+    commands = ["link set lo up", *_management(plan.edge)]
+    for link, _ in ends:
+        commands += _address(link.edge_name, link.edge4, link.edge6)
+    commands += [
+        f"route replace unreachable {PRIVATE}",
+        f"route replace unreachable default table {WAY_OUT} metric {LAST_RESORT}",
+    ]
+    return Machine(
+        namespace=plan.edge.namespace,
+        sysctls=_sysctls(forwarding=True),
+        links=tuple(Veth(link.edge_name, link.name, namespace, link.mtu) for link, namespace in ends),
+        devices=(),
+        # The edge's own ICMP errors to a NAT port come back through a gateway with the edge's address as source.
+        link_sysctls=tuple(
+            (f"net.ipv4.conf.{link.edge_name}.accept_local", "1") for node in plan.gateways for link in node.links
+        ),
+        checksummed=tuple(link.edge_name for link, _ in ends),
+        commands=tuple(commands),
+        rules=(
+            Rule(4, 98, 254, str(PRIVATE), str(PRIVATE)),
+            Rule(4, 99, WAY_OUT, str(PRIVATE)),
+        ),
+        nft=_nft_edge(plan.uplink.edge_name),
+    )
+
+
+def _gateway(node: Node) -> Machine:
+    public, private = node.links
+    commands = [
+        "link set lo up",
+        *_management(node),
+        *_address(public.name, public.address4, public.address6),
+        *_address(private.name, private.address4, private.address6),
+        *_default(public),
+        f"route replace {PRIVATE} via {private.edge4.ip} dev {private.name}",
+    ]
+    return Machine(
+        namespace=node.namespace,
+        sysctls=_sysctls(forwarding=True),
+        links=(),
+        devices=(),
+        link_sysctls=(),
+        checksummed=(public.name, private.name),
+        commands=tuple(commands),
+        rules=(),
+        nft=_nft_node(()),
+    )
+
+
+def _hypervisor(node: Node) -> Machine:
+    (link,) = node.links
+    mac = vxlan_mac(node.endpoint)
+    vxlan = (
+        f"address {mac} mtu {FABRIC_MTU - VXLAN_OVERHEAD} "
+        f"type vxlan id {VXLAN_ID} local {node.endpoint} dstport {VXLAN_PORT} nolearning"
+    )
+    commands = [
+        "link set lo up",
+        *_management(node),
+        *_address(link.name, link.address4, link.address6),
+        *_default(link),
+        f"link set {VXLAN_LINK} addrgenmode none",
+        *_address(VXLAN_LINK, IPv6Interface((link_local(mac), 64))),
+        f"route replace unreachable {PRIVATE}",
+        # What lies in our own prefix and is no guest's: answered here, not sent back to the edge.
+        *(f"route replace unreachable {prefix}" for prefix in node.prefixes if prefix.version == 6),
+    ]
+    private = str(PRIVATE)
+    return Machine(
+        namespace=node.namespace,
+        sysctls=_sysctls(forwarding=True),
+        links=(),
+        devices=((VXLAN_LINK, vxlan),),
+        link_sysctls=(),
+        checksummed=(link.name,),
+        commands=tuple(commands),
+        # Neighbours talk directly by 10.x; anything else that a 10.x source sends leaves by the edge, or a neighbour's
+        # public address would be reached with a 10.x source.
+        rules=(
+            Rule(4, 98, FORWARDING, private, private),
+            Rule(4, 99, 254, private),
+            Rule(4, 100, FORWARDING),
+            Rule(6, 100, FORWARDING),
+        ),
+        nft=_nft_node(_GUEST_CHAINS),
+    )
+
+
+_FABRIC_ONLY = f"""\
+    chain host {{
+        type filter hook input priority filter; policy accept;
+        ip daddr {MANAGEMENT} iifname != {{ "mgmt0", "lo" }} drop
+        ip saddr != {FABRIC4} iifname != "lo" tcp dport {{ {LOCAL_BGP_PORTS} }} drop
+        ip saddr != {FABRIC4} iifname != "lo" udp dport {{ {LOCAL_BGP_PORTS}, {VXLAN_PORT} }} drop
+        ip6 saddr != {FABRIC6} iifname != "lo" tcp dport {{ {LOCAL_BGP_PORTS} }} drop
+        ip6 saddr != {FABRIC6} iifname != "lo" udp dport {{ {LOCAL_BGP_PORTS}, {VXLAN_PORT} }} drop
+    }}
+    chain management {{
+        type filter hook forward priority filter; policy accept;
+        iifname "mgmt0" drop
+        oifname "mgmt0" drop
+    }}"""
+
+_GUEST_CHAINS = (
+    f"""\
+    chain guests_to_host {{
+        type filter hook input priority filter + 1; policy accept;
+        iifname "g*" jump guest_to_host
+    }}
+    chain guest_to_host {{
+        ip daddr {GUEST_GATEWAY4} icmp type echo-request accept
+        ip6 daddr {GUEST_GATEWAY6} meta l4proto ipv6-icmp accept
+        ip6 daddr ff02::/16 icmpv6 type {{ nd-neighbor-solicit, nd-router-solicit }} accept
+        drop
+    }}
+    chain guests_to_fabric {{
+        type filter hook forward priority filter + 1; policy accept;
+        iifname "g*" ip daddr {{ {MANAGEMENT}, {FABRIC4}, 169.254.0.0/16 }} drop
+        iifname "g*" ip6 daddr {{ fd00::/8, fe80::/10 }} drop
+    }}""",
+)
+
+
+def _table(name: str, *chains: str) -> str:
+    """Replaces the whole table in one transaction."""
+    body = "\n".join(chains)
+    return f"table inet {name} {{ }}\ndelete table inet {name}\ntable inet {name} {{\n{body}\n}}\n"
+
+
+def _nft_node(chains: tuple[str, ...]) -> str:
+    return _table(BASELINE_TABLE, _FABRIC_ONLY, *chains)
+
+
+def _nft_edge(uplink: str) -> str:
+    inner = f"{{ {PRIVATE}, {MANAGEMENT}, {FABRIC4}, 169.254.0.0/16 }}"
+    chains = f"""\
+    chain from_internet {{
+        type filter hook prerouting priority raw; policy accept;
+        iifname "{uplink}" jump inner
+    }}
+    chain to_internet {{
+        type filter hook postrouting priority filter; policy accept;
+        oifname "{uplink}" jump inner
+    }}
+    chain inner {{
+        ip saddr {inner} drop
+        ip daddr {inner} drop
+        ip6 saddr fd00::/8 drop
+        ip6 daddr fd00::/8 drop
+        udp dport {VXLAN_PORT} drop
+    }}
+    chain internet_to_edge {{
+        type filter hook input priority filter + 1; policy accept;
+        iifname "{uplink}" meta l4proto != {{ icmp, ipv6-icmp }} drop
+    }}"""
+    cut = """\
+    set links { type ifname; }
+    chain received { type filter hook prerouting priority -400; policy accept; iifname @links drop; }
+    chain sent { type filter hook postrouting priority 400; policy accept; oifname @links drop; }"""
+    return _table(BASELINE_TABLE, _FABRIC_ONLY, chains) + _table(CUT_TABLE, cut)

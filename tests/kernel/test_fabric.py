@@ -1,0 +1,417 @@
+"""The fabric in real namespaces with real routing daemons: what the kernel of each node ends up with, and how fast."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+
+from cloud import bird, fabric, namespaces
+from cloud.namespaces import CommandFailed, entered, run
+from cloud.plan import ANNOUNCEMENTS, WAY_OUT, Node, Plan
+
+pytestmark = [
+    pytest.mark.skipif(os.geteuid() != 0, reason="needs root: makes network namespaces"),
+    pytest.mark.xdist_group("fabric"),
+]
+
+ADDRESS = "198.18.16.5/32"
+PREFIX6 = "2001:db8:101:1::/64"
+NAT_POOL = "198.18.0.0/22"
+PROTOCOL = 201
+
+
+def eventually(condition: Callable[[], Any], within_s: float, what: str) -> float:
+    """Poll until `condition` is true; returns the seconds it took."""
+    started = time.monotonic()
+    pause = threading.Event()  # lets the probing threads run
+    while not condition():
+        pause.wait(0.002)
+        if time.monotonic() - started > within_s:
+            raise AssertionError(f"not within {within_s} s: {what}")
+    return time.monotonic() - started
+
+
+class Fabric:
+    """A built fabric whose daemons the test starts and kills."""
+
+    def __init__(self, plan: Plan, directory: Path) -> None:
+        self.plan = plan
+        self.directory = directory
+        self.daemons: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start_bird(self, node: Node) -> None:
+        configuration = self.directory / f"{node.name}.conf"
+        configuration.write_text(bird.configuration(self.plan, node))
+        with (self.directory / f"{node.name}.log").open("ab") as log:
+            argv = bird.command(node, configuration, self.directory / f"{node.name}.ctl")
+            self.daemons[node.name] = subprocess.Popen(argv, stderr=log)
+
+    def kill_bird(self, node: Node) -> None:
+        daemon = self.daemons.pop(node.name)
+        daemon.send_signal(signal.SIGKILL)
+        daemon.wait()
+
+    def stop(self) -> None:
+        for daemon in self.daemons.values():
+            daemon.kill()
+            daemon.wait()
+
+    def established(self) -> int:
+        done = subprocess.run(
+            ["birdc", "-s", self.directory / "edge.ctl", "show", "protocols"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.stdout.count("Established")
+
+    @property
+    def sessions(self) -> int:
+        return sum(len(node.links) for node in self.plan.nodes)
+
+    def wait_established(self) -> float:
+        return eventually(lambda: self.established() == self.sessions, 15, "all BGP sessions up")
+
+    def routes(self, node: Node, prefix: str, table: int | str = "main") -> list[dict[str, Any]]:
+        family = "-6" if ":" in prefix else "-4"
+        argv = ["ip", "-netns", node.namespace, family, "-json", "route", "show", "exact", prefix, "table", str(table)]
+        rows: list[dict[str, Any]] = json.loads(run(argv) or "[]")
+        return rows
+
+    def next_hops(self, node: Node, prefix: str, table: int | str = "main") -> set[str]:
+        rows = [row for row in self.routes(node, prefix, table) if row.get("protocol") == "bird"]
+        return {hop["gateway"] for row in rows for hop in row.get("nexthops", [row])}
+
+    def announce(self, node: Node, prefix: str, sequence: int, verb: str = "add") -> None:
+        family = "-6" if ":" in prefix else "-4"
+        where = ["table", str(ANNOUNCEMENTS), "metric", str(sequence), "proto", str(PROTOCOL)]
+        run(["ip", "-netns", node.namespace, family, "route", verb, "unreachable", prefix, *where])
+
+    def withdraw_all(self) -> None:
+        for node in self.plan.nodes:
+            for family in ("-4", "-6"):
+                argv = ["ip", "-netns", node.namespace, family, "route", "flush", "table", str(ANNOUNCEMENTS)]
+                subprocess.run(argv, capture_output=True, check=False)  # an absent table is an error
+
+
+class Echo:
+    """Answers UDP at `address` in one or several namespaces, each of which counts as a host of that address."""
+
+    def __init__(self, address: str, *nodes: Node) -> None:
+        self._sockets: list[socket.socket] = []
+        self._threads: list[threading.Thread] = []
+        self._nodes = nodes
+        self._address = address
+        self.answered = {node.name: 0 for node in nodes}
+
+    def __enter__(self) -> Self:
+        for node in self._nodes:
+            run(["ip", "-netns", node.namespace, "address", "replace", f"{self._address}/32", "dev", "lo"])
+            with entered(node.namespace):
+                server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            server.bind((self._address, 7))
+            thread = threading.Thread(target=self._serve, args=(node.name, server))
+            self._sockets.append(server)
+            self._threads.append(thread)
+            thread.start()
+        return self
+
+    def _serve(self, name: str, server: socket.socket) -> None:
+        while (request := server.recvfrom(64))[0]:
+            server.sendto(*request)
+            self.answered[name] += 1
+
+    def __exit__(self, *_: object) -> None:
+        for node, server, thread in zip(self._nodes, self._sockets, self._threads, strict=True):
+            with entered(node.namespace), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as end:
+                end.sendto(b"", (self._address, 7))  # an empty datagram ends the thread
+            thread.join()
+            server.close()
+            run(["ip", "-netns", node.namespace, "address", "delete", f"{self._address}/32", "dev", "lo"])
+
+
+class Prober:
+    """Sends numbered datagrams from `internet` at a fixed rate, over several flows, and notes which came back."""
+
+    def __init__(self, plan: Plan, address: str, flows: int = 8, interval_s: float = 0.001) -> None:
+        self._target = (address, 7)
+        self._interval = interval_s
+        self._stop = threading.Event()
+        with entered(plan.internet):
+            self._sockets = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(flows)]
+        for each in self._sockets:
+            each.setblocking(False)
+            each.bind(("203.0.113.2", 0))
+        self.sent: dict[int, float] = {}
+        self.received: set[int] = set()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        for each in self._sockets:
+            each.close()
+
+    def _run(self) -> None:
+        number, due = 0, time.monotonic()
+        while not self._stop.is_set():
+            self._sockets[number % len(self._sockets)].sendto(number.to_bytes(8, "big"), self._target)
+            self.sent[number] = time.monotonic()
+            number += 1
+            due += self._interval
+            self._collect()
+            time.sleep(max(0.0, due - time.monotonic()))
+        ends = time.monotonic() + 0.3
+        while time.monotonic() < ends and len(self.received) < number:
+            self._collect()
+
+    def _collect(self) -> None:
+        for each in self._sockets:
+            try:
+                while True:
+                    self.received.add(int.from_bytes(each.recv(64), "big"))
+            except (BlockingIOError, ConnectionRefusedError, OSError):
+                continue
+
+    @property
+    def lost(self) -> list[int]:
+        return sorted(set(self.sent) - self.received)
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[Fabric]:
+    plan = Plan(f"gwtf{worker_id}", hypervisor_count=2, gateway_count=2)
+    fabric.remove(plan.name)
+    fabric.build(plan)
+    built = Fabric(plan, tmp_path_factory.mktemp("bird"))
+    try:
+        for node in plan.nodes:
+            built.start_bird(node)
+        built.wait_established()
+        yield built
+    finally:
+        built.stop()
+        fabric.remove(plan.name)
+
+
+@pytest.fixture(autouse=True)
+def clean(cloud: Fabric) -> Iterator[None]:
+    cloud.wait_established()
+    yield
+    cloud.withdraw_all()
+    eventually(lambda: not cloud.next_hops(cloud.plan.edge, ADDRESS), 3, "the address withdrawn")
+    eventually(lambda: not cloud.next_hops(cloud.plan.edge, NAT_POOL), 3, "the pool withdrawn")
+
+
+def test_an_anchor_reaches_the_edge_and_the_other_hypervisors(cloud: Fabric) -> None:
+    edge, (one, two) = cloud.plan.edge, cloud.plan.hypervisors
+
+    cloud.announce(one, ADDRESS, 5)
+    cloud.announce(one, PREFIX6, 5)
+
+    assert eventually(lambda: cloud.next_hops(edge, ADDRESS) == {"172.31.1.1"}, 1, "IPv4 at the edge") < 0.5
+    eventually(lambda: cloud.next_hops(edge, PREFIX6) == {"fd00:31:0:1::2"}, 1, "IPv6 at the edge")
+    eventually(lambda: cloud.next_hops(two, ADDRESS) == {"172.31.2.0"}, 1, "IPv4 at the other hypervisor")
+    eventually(lambda: cloud.next_hops(two, PREFIX6) == {"fd00:31:0:2::1"}, 1, "IPv6 at the other hypervisor")
+
+
+@pytest.mark.parametrize("prefix", [ADDRESS, PREFIX6])
+def test_the_higher_sequence_wins_wherever_it_is(cloud: Fabric, prefix: str) -> None:
+    edge, (one, two) = cloud.plan.edge, cloud.plan.hypervisors
+    at_one, at_two = ("fd00:31:0:1::2", "fd00:31:0:2::2") if ":" in prefix else ("172.31.1.1", "172.31.2.1")
+    cloud.announce(one, prefix, 5)
+    eventually(lambda: cloud.next_hops(edge, prefix) == {at_one}, 1, "first holder")
+
+    cloud.announce(two, prefix, 6)
+    eventually(lambda: cloud.next_hops(edge, prefix) == {at_two}, 1, "newer holder preferred")
+    cloud.announce(one, prefix, 5, "del")
+    cloud.announce(one, prefix, 4)  # a stale announcer
+    cloud.announce(one, PREFIX6.replace("101", "102"), 1)
+    eventually(lambda: cloud.next_hops(edge, PREFIX6.replace("101", "102")), 1, "what was said after it")
+    assert cloud.next_hops(edge, prefix) == {at_two}
+
+    cloud.announce(one, prefix, 7)  # add, then delete: the older of one node must not linger
+    cloud.announce(one, prefix, 4, "del")
+    eventually(lambda: cloud.next_hops(edge, prefix) == {at_one}, 1, "back again")
+
+
+def test_a_hypervisor_cannot_announce_what_is_not_its_own(cloud: Fabric) -> None:
+    edge, (one, _) = cloud.plan.edge, cloud.plan.hypervisors
+    foreign = ["10.2.0.0/20", "198.18.16.0/24", "203.0.113.2/32", "172.31.2.1/32", "0.0.0.0/0"]
+    foreign += ["2001:db8:2::/48", "2001:db8:ffff::2/128"]
+    for prefix in foreign:
+        cloud.announce(one, prefix, 9)
+    for prefix in ("10.1.0.0/20", "10.2.0.77/32", "2001:db8:1::/48", "198.18.1.1/32"):
+        cloud.announce(one, prefix, 9)
+        eventually(lambda p=prefix: cloud.next_hops(edge, p), 1, f"{prefix} at the edge")  # type: ignore[misc]
+
+    assert [prefix for prefix in foreign if cloud.next_hops(edge, prefix)] == []
+
+
+def test_gateways_share_their_pool_and_the_way_out(cloud: Fabric) -> None:
+    edge, gateways = cloud.plan.edge, cloud.plan.gateways
+    for gateway in gateways:
+        cloud.announce(gateway, NAT_POOL, 1)
+
+    both_public = {str(node.links[0].address4.ip) for node in gateways}
+    both_private = {str(node.links[1].address4.ip) for node in gateways}
+    eventually(lambda: cloud.next_hops(edge, NAT_POOL) == both_public, 1, "both gateways carry the pool")
+    eventually(lambda: cloud.next_hops(edge, "default", WAY_OUT) == both_private, 1, "both are a way out")
+
+    cloud.announce(gateways[0], NAT_POOL, 1, "del")  # not ready: no way in, so no way out
+    eventually(lambda: cloud.next_hops(edge, NAT_POOL) == both_public - {"172.31.101.1"}, 1, "one way in")
+    eventually(lambda: cloud.next_hops(edge, "default", WAY_OUT) == both_private - {"172.31.101.3"}, 1, "one way out")
+
+
+@pytest.mark.parametrize("destination", ["203.0.113.2", "10.99.0.1"])
+def test_what_no_table_knows_is_unreachable_for_a_private_source(cloud: Fabric, destination: str) -> None:
+    with pytest.raises(CommandFailed, match="No route to host"):  # EHOSTUNREACH: an `unreachable` route was hit
+        run(["ip", "-netns", cloud.plan.edge.namespace, "route", "get", destination, "from", "10.1.0.7", "iif", "hv1"])
+
+
+def test_cutting_a_gateway_moves_every_flow(cloud: Fabric) -> None:
+    plan = cloud.plan
+    for gateway in plan.gateways:
+        cloud.announce(gateway, NAT_POOL, 1)
+    eventually(lambda: len(cloud.next_hops(plan.edge, NAT_POOL)) == 2, 1, "both gateways carry the pool")
+
+    with Echo("198.18.0.9", *plan.gateways) as echo, Prober(plan, "198.18.0.9", flows=32) as prober:
+        eventually(lambda: min(echo.answered.values()) > 100, 5, "both gateways carry flows")
+        cut_at = time.monotonic()
+        fabric.cut_fabric(plan, plan.gateways[0])
+        eventually(lambda: cloud.next_hops(plan.edge, NAT_POOL) == {"172.31.102.1"}, 2, "one gateway left")
+        moved = len(prober.sent)
+        eventually(lambda: len(prober.sent) > moved + 500, 5, "probes after the move")
+        fabric.heal_fabric(plan, plan.gateways[0])
+    gap_s = max(prober.sent[number] for number in prober.lost) - cut_at
+    print(f"all flows moved {gap_s * 1000:.0f} ms after the cut; {len(prober.lost)} of {len(prober.sent)} lost")
+    assert gap_s < 0.5
+
+
+@pytest.mark.parametrize("victim", ["edge", "hypervisor-1"])
+def test_a_killed_routing_daemon_costs_no_packet(cloud: Fabric, victim: str) -> None:
+    plan = cloud.plan
+    node, holder = plan.node(victim), plan.hypervisors[0]
+    cloud.announce(holder, ADDRESS, 1)
+    eventually(lambda: cloud.next_hops(plan.edge, ADDRESS), 1, "the address at the edge")
+
+    with Echo("198.18.16.5", holder), Prober(plan, "198.18.16.5") as prober:
+        eventually(lambda: len(prober.received) > 200, 5, "probes answered")
+        cloud.kill_bird(node)
+        killed = len(prober.sent)
+        eventually(lambda: len(prober.sent) > killed + 500, 5, "half a second without the daemon")
+        cloud.start_bird(node)
+        cloud.wait_established()
+        back = len(prober.sent)
+        eventually(lambda: len(prober.sent) > back + 500, 5, "half a second with it again")
+
+    print(f"{victim}: {len(prober.lost)} of {len(prober.sent)} lost")
+    assert prober.lost == []
+    cloud.announce(plan.hypervisors[1], ADDRESS, 2)
+    eventually(lambda: cloud.next_hops(plan.edge, ADDRESS) == {"172.31.2.1"}, 8, "changes arrive again")
+
+
+def test_a_killed_gateway_daemon_costs_no_packet(cloud: Fabric) -> None:
+    plan = cloud.plan
+    for gateway in plan.gateways:
+        cloud.announce(gateway, NAT_POOL, 1)
+    eventually(lambda: len(cloud.next_hops(plan.edge, NAT_POOL)) == 2, 1, "both gateways carry the pool")
+
+    with Echo("198.18.0.9", *plan.gateways), Prober(plan, "198.18.0.9", flows=32) as prober:
+        eventually(lambda: len(prober.received) > 200, 5, "probes answered")
+        for node in (plan.gateways[0], plan.edge):
+            cloud.kill_bird(node)
+            killed = len(prober.sent)
+            eventually(lambda since=killed: len(prober.sent) > since + 500, 5, "without")  # type: ignore[misc]
+            cloud.start_bird(node)
+            cloud.wait_established()
+            eventually(lambda: len(cloud.next_hops(plan.edge, NAT_POOL)) == 2, 8, "both gateways again")
+    print(f"{len(prober.lost)} of {len(prober.sent)} lost")
+    assert prober.lost == []
+
+
+def test_a_healed_fabric_keeps_its_traffic(cloud: Fabric) -> None:
+    plan = cloud.plan
+    one, two = plan.hypervisors
+    cloud.announce(one, ADDRESS, 1)
+    eventually(lambda: cloud.next_hops(plan.edge, ADDRESS), 1, "the address at the edge")
+    with Echo("198.18.16.5", one), Prober(plan, "198.18.16.5") as prober:
+        run(["ip", "-netns", two.namespace, "link", "delete", "vx0"])
+        run(["ip", "-netns", two.namespace, "rule", "delete", "priority", "98"])
+        fabric.build(plan)
+    assert prober.lost == []
+    with entered(two.namespace):
+        assert "lookup 101" in run(["ip", "rule", "show", "priority", "98"])
+        assert "06:76:ac:1f:02:01" in run(["ip", "link", "show", "vx0"])
+
+
+def test_the_internet_sees_nothing_of_the_inside(cloud: Fabric) -> None:
+    plan = cloud.plan
+    one = plan.hypervisors[0]
+    inside = [str(one.endpoint), str(one.management), "10.1.0.1", "fd00:31:0:1::2"]
+    with entered(plan.internet):
+        for address in inside:
+            done = subprocess.run(["ping", "-c1", "-W0.2", address], capture_output=True, check=False)
+            assert done.returncode != 0, address
+        run(["ping", "-c1", "-W1", "203.0.113.1"])
+        run(["ping", "-c1", "-W1", "2001:db8:ffff::1"])
+    with entered(one.namespace):
+        run(["ping", "-c1", "-W1", "172.31.2.1"])
+        run(["ping", "-c1", "-W1", "fd00:31:0:2::2"])
+
+
+def test_management_is_apart_and_can_be_cut(cloud: Fabric) -> None:
+    plan = cloud.plan
+    one, two = plan.hypervisors
+
+    def answers(namespace: str, address: object) -> bool:
+        with entered(namespace):
+            argv = ["ping", "-c1", "-W0.3", str(address)]
+            return subprocess.run(argv, capture_output=True, check=False).returncode == 0
+
+    assert answers(plan.control, one.management)
+    fabric.cut_management(plan, one)
+    assert not answers(plan.control, one.management)
+    assert answers(plan.control, two.management)
+    assert answers(two.namespace, one.endpoint)
+    fabric.heal_management(plan, one)
+    eventually(lambda: answers(plan.control, one.management), 3, "management healed")
+
+    fabric.cut_fabric(plan, one)
+    assert answers(plan.control, one.management)
+    assert not answers(two.namespace, one.endpoint)
+    fabric.heal_fabric(plan, one)
+    assert answers(two.namespace, one.endpoint)
+
+
+def test_removing_takes_all_of_ours_and_nothing_else(worker_id: str) -> None:
+    plan = Plan(f"gwtr{worker_id}", hypervisor_count=1, gateway_count=1)
+    bystander = plan.namespace("bystander")
+    namespaces.ensure(bystander)
+    try:
+        before = {entry.name for entry in namespaces.ROOT.iterdir()}
+        fabric.build(plan)
+        Path(namespaces.path(plan.namespace("hypervisor-2"))).touch()  # left by a killed `ip netns add`
+        assert fabric.present(plan.name)
+
+        fabric.remove(plan.name)
+
+        assert {entry.name for entry in namespaces.ROOT.iterdir()} == before
+        assert namespaces.exists(bystander)
+    finally:
+        fabric.remove(plan.name)
+        namespaces.remove(bystander)
