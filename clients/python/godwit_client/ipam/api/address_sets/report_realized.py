@@ -1,0 +1,269 @@
+from http import HTTPStatus
+from typing import Any, cast
+from urllib.parse import quote
+
+import httpx
+
+from ... import errors
+from ...client import AuthenticatedClient, Client
+from ...models.address_set import AddressSet
+from ...models.realized import Realized
+from ...types import UNSET, Response, Unset
+
+
+def _get_kwargs(
+    kind: str,
+    target_id: str,
+    *,
+    body: Realized,
+    validate_only: bool | Unset = False,
+    idempotency_key: None | str | Unset = UNSET,
+    if_match: None | str | Unset = UNSET,
+) -> dict[str, Any]:
+    headers: dict[str, Any] = {}
+    if not isinstance(idempotency_key, Unset):
+        headers["idempotency-key"] = idempotency_key
+
+    if not isinstance(if_match, Unset):
+        headers["if-match"] = if_match
+
+    params: dict[str, Any] = {}
+
+    params["validate_only"] = validate_only
+
+    params = {k: v for k, v in params.items() if v is not UNSET and v is not None}
+
+    _kwargs: dict[str, Any] = {
+        "method": "put",
+        "url": "/ipam/v1/address-sets/{kind}/{target_id}/realized".format(
+            kind=quote(str(kind), safe=""),
+            target_id=quote(str(target_id), safe=""),
+        ),
+        "params": params,
+    }
+
+    _kwargs["json"] = body.to_dict()
+
+    headers["Content-Type"] = "application/json"
+
+    _kwargs["headers"] = headers
+    return _kwargs
+
+
+def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Response) -> AddressSet | Any | None:
+    if response.status_code == 200:
+        response_200 = AddressSet.from_dict(response.json())
+
+        return response_200
+
+    if response.status_code == 401:
+        response_401 = cast(Any, None)
+        return response_401
+
+    if response.status_code == 403:
+        response_403 = cast(Any, None)
+        return response_403
+
+    if response.status_code == 404:
+        response_404 = cast(Any, None)
+        return response_404
+
+    if response.status_code == 409:
+        response_409 = cast(Any, None)
+        return response_409
+
+    if response.status_code == 412:
+        response_412 = cast(Any, None)
+        return response_412
+
+    if response.status_code == 422:
+        response_422 = cast(Any, None)
+        return response_422
+
+    if response.status_code == 503:
+        response_503 = cast(Any, None)
+        return response_503
+
+    if client.raise_on_unexpected_status:
+        raise errors.UnexpectedStatus(response.status_code, response.content)
+    else:
+        return None
+
+
+def _build_response(*, client: AuthenticatedClient | Client, response: httpx.Response) -> Response[AddressSet | Any]:
+    return Response(
+        status_code=HTTPStatus(response.status_code),
+        content=response.content,
+        headers=response.headers,
+        parsed=_parse_response(client=client, response=response),
+    )
+
+
+def sync_detailed(
+    kind: str,
+    target_id: str,
+    *,
+    client: AuthenticatedClient | Client,
+    body: Realized,
+    validate_only: bool | Unset = False,
+    idempotency_key: None | str | Unset = UNSET,
+    if_match: None | str | Unset = UNSET,
+) -> Response[AddressSet | Any]:
+    """Report Realized
+
+    Args:
+        kind (str):
+        target_id (str):
+        validate_only (bool | Unset): Run every check and change nothing. Default: False.
+        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
+        if_match (None | str | Unset): The ETag the change is meant for.
+        body (Realized): Placement's report: the nodes hold what `revision` says; `waiting_for`
+            says what is missing if not.
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Response[AddressSet | Any]
+    """
+
+    kwargs = _get_kwargs(
+        kind=kind,
+        target_id=target_id,
+        body=body,
+        validate_only=validate_only,
+        idempotency_key=idempotency_key,
+        if_match=if_match,
+    )
+
+    response = client.get_httpx_client().request(
+        **kwargs,
+    )
+
+    return _build_response(client=client, response=response)
+
+
+def sync(
+    kind: str,
+    target_id: str,
+    *,
+    client: AuthenticatedClient | Client,
+    body: Realized,
+    validate_only: bool | Unset = False,
+    idempotency_key: None | str | Unset = UNSET,
+    if_match: None | str | Unset = UNSET,
+) -> AddressSet | Any | None:
+    """Report Realized
+
+    Args:
+        kind (str):
+        target_id (str):
+        validate_only (bool | Unset): Run every check and change nothing. Default: False.
+        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
+        if_match (None | str | Unset): The ETag the change is meant for.
+        body (Realized): Placement's report: the nodes hold what `revision` says; `waiting_for`
+            says what is missing if not.
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        AddressSet | Any
+    """
+
+    return sync_detailed(
+        kind=kind,
+        target_id=target_id,
+        client=client,
+        body=body,
+        validate_only=validate_only,
+        idempotency_key=idempotency_key,
+        if_match=if_match,
+    ).parsed
+
+
+async def asyncio_detailed(
+    kind: str,
+    target_id: str,
+    *,
+    client: AuthenticatedClient | Client,
+    body: Realized,
+    validate_only: bool | Unset = False,
+    idempotency_key: None | str | Unset = UNSET,
+    if_match: None | str | Unset = UNSET,
+) -> Response[AddressSet | Any]:
+    """Report Realized
+
+    Args:
+        kind (str):
+        target_id (str):
+        validate_only (bool | Unset): Run every check and change nothing. Default: False.
+        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
+        if_match (None | str | Unset): The ETag the change is meant for.
+        body (Realized): Placement's report: the nodes hold what `revision` says; `waiting_for`
+            says what is missing if not.
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Response[AddressSet | Any]
+    """
+
+    kwargs = _get_kwargs(
+        kind=kind,
+        target_id=target_id,
+        body=body,
+        validate_only=validate_only,
+        idempotency_key=idempotency_key,
+        if_match=if_match,
+    )
+
+    response = await client.get_async_httpx_client().request(**kwargs)
+
+    return _build_response(client=client, response=response)
+
+
+async def asyncio(
+    kind: str,
+    target_id: str,
+    *,
+    client: AuthenticatedClient | Client,
+    body: Realized,
+    validate_only: bool | Unset = False,
+    idempotency_key: None | str | Unset = UNSET,
+    if_match: None | str | Unset = UNSET,
+) -> AddressSet | Any | None:
+    """Report Realized
+
+    Args:
+        kind (str):
+        target_id (str):
+        validate_only (bool | Unset): Run every check and change nothing. Default: False.
+        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
+        if_match (None | str | Unset): The ETag the change is meant for.
+        body (Realized): Placement's report: the nodes hold what `revision` says; `waiting_for`
+            says what is missing if not.
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        AddressSet | Any
+    """
+
+    return (
+        await asyncio_detailed(
+            kind=kind,
+            target_id=target_id,
+            client=client,
+            body=body,
+            validate_only=validate_only,
+            idempotency_key=idempotency_key,
+            if_match=if_match,
+        )
+    ).parsed

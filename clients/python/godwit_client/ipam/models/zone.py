@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from attrs import define as _attrs_define
+from attrs import field as _attrs_field
+
+from ..types import UNSET, Unset
+
+T = TypeVar("T", bound="Zone")
+
+
+@_attrs_define
+class Zone:
+    """
+    Attributes:
+        name (str):
+        region (str):
+        revision (int):
+        accepts_regional (bool | Unset):  Default: False.
+    """
+
+    name: str
+    region: str
+    revision: int
+    accepts_regional: bool | Unset = False
+    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        name = self.name
+
+        region = self.region
+
+        revision = self.revision
+
+        accepts_regional = self.accepts_regional
+
+        field_dict: dict[str, Any] = {}
+        field_dict.update(self.additional_properties)
+        field_dict.update(
+            {
+                "name": name,
+                "region": region,
+                "revision": revision,
+            }
+        )
+        if accepts_regional is not UNSET:
+            field_dict["accepts_regional"] = accepts_regional
+
+        return field_dict
+
+    @classmethod
+    def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
+        d = dict(src_dict)
+        name = d.pop("name")
+
+        region = d.pop("region")
+
+        revision = d.pop("revision")
+
+        accepts_regional = d.pop("accepts_regional", UNSET)
+
+        zone = cls(
+            name=name,
+            region=region,
+            revision=revision,
+            accepts_regional=accepts_regional,
+        )
+
+        zone.additional_properties = d
+        return zone
+
+    @property
+    def additional_keys(self) -> list[str]:
+        return list(self.additional_properties.keys())
+
+    def __getitem__(self, key: str) -> Any:
+        return self.additional_properties[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self.additional_properties[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        del self.additional_properties[key]
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.additional_properties

@@ -1,0 +1,14 @@
+from enum import StrEnum
+
+
+class InstanceState(StrEnum):
+    ARCHIVED = "archived"
+    CREATING = "creating"
+    DELETING = "deleting"
+    MOVING = "moving"
+    RUNNING = "running"
+    STARTING = "starting"
+    STOPPING = "stopping"
+
+    def __str__(self) -> str:
+        return str(self.value)

@@ -1,0 +1,281 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+from uuid import UUID
+
+from attrs import define as _attrs_define
+from attrs import field as _attrs_field
+
+from ..models.admin_state import AdminState
+from ..models.condition import Condition
+from ..models.node_role import NodeRole
+from ..types import UNSET, Unset
+
+if TYPE_CHECKING:
+    from ..models.heartbeat import Heartbeat
+    from ..models.inventory import Inventory
+    from ..models.node_used import NodeUsed
+
+
+T = TypeVar("T", bound="Node")
+
+
+@_attrs_define
+class Node:
+    """A machine with a netagent.
+
+    Attributes:
+        id (UUID):
+        name (str):
+        zone (str):
+        role (NodeRole):
+        admin_state (AdminState): What people want of a node.
+        condition (Condition): What the controller sees of a node: derived from its last heartbeat.
+        agent_url (str):
+        endpoint (str): The node's address in the fabric.
+        inventories (list[Inventory]):
+        used (NodeUsed):
+        traits (list[str]):
+        instances (int):
+        generation (int): Version of what the node must hold.
+        realized_generation (int): Version that its kernel was last read back to hold.
+        revision (int):
+        private_prefix (None | str | Unset): Node-bound IPv4 of its NAT guests.
+        legacy_prefix (None | str | Unset): Node-bound IPv6 of its NAT guests: it changes on moves.
+        failures (list[str] | Unset): Entries its kernel refused, in words.
+        heartbeat (Heartbeat | None | Unset):
+    """
+
+    id: UUID
+    name: str
+    zone: str
+    role: NodeRole
+    admin_state: AdminState
+    condition: Condition
+    agent_url: str
+    endpoint: str
+    inventories: list[Inventory]
+    used: NodeUsed
+    traits: list[str]
+    instances: int
+    generation: int
+    realized_generation: int
+    revision: int
+    private_prefix: None | str | Unset = UNSET
+    legacy_prefix: None | str | Unset = UNSET
+    failures: list[str] | Unset = UNSET
+    heartbeat: Heartbeat | None | Unset = UNSET
+    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        from ..models.heartbeat import Heartbeat  # noqa: PLC0415
+
+        id = str(self.id)
+
+        name = self.name
+
+        zone = self.zone
+
+        role = self.role.value
+
+        admin_state = self.admin_state.value
+
+        condition = self.condition.value
+
+        agent_url = self.agent_url
+
+        endpoint = self.endpoint
+
+        inventories = []
+        for inventories_item_data in self.inventories:
+            inventories_item = inventories_item_data.to_dict()
+            inventories.append(inventories_item)
+
+        used = self.used.to_dict()
+
+        traits = self.traits
+
+        instances = self.instances
+
+        generation = self.generation
+
+        realized_generation = self.realized_generation
+
+        revision = self.revision
+
+        private_prefix: None | str | Unset
+        if isinstance(self.private_prefix, Unset):
+            private_prefix = UNSET
+        else:
+            private_prefix = self.private_prefix
+
+        legacy_prefix: None | str | Unset
+        if isinstance(self.legacy_prefix, Unset):
+            legacy_prefix = UNSET
+        else:
+            legacy_prefix = self.legacy_prefix
+
+        failures: list[str] | Unset = UNSET
+        if not isinstance(self.failures, Unset):
+            failures = self.failures
+
+        heartbeat: dict[str, Any] | None | Unset
+        if isinstance(self.heartbeat, Unset):
+            heartbeat = UNSET
+        elif isinstance(self.heartbeat, Heartbeat):
+            heartbeat = self.heartbeat.to_dict()
+        else:
+            heartbeat = self.heartbeat
+
+        field_dict: dict[str, Any] = {}
+        field_dict.update(self.additional_properties)
+        field_dict.update(
+            {
+                "id": id,
+                "name": name,
+                "zone": zone,
+                "role": role,
+                "admin_state": admin_state,
+                "condition": condition,
+                "agent_url": agent_url,
+                "endpoint": endpoint,
+                "inventories": inventories,
+                "used": used,
+                "traits": traits,
+                "instances": instances,
+                "generation": generation,
+                "realized_generation": realized_generation,
+                "revision": revision,
+            }
+        )
+        if private_prefix is not UNSET:
+            field_dict["private_prefix"] = private_prefix
+        if legacy_prefix is not UNSET:
+            field_dict["legacy_prefix"] = legacy_prefix
+        if failures is not UNSET:
+            field_dict["failures"] = failures
+        if heartbeat is not UNSET:
+            field_dict["heartbeat"] = heartbeat
+
+        return field_dict
+
+    @classmethod
+    def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
+        from ..models.heartbeat import Heartbeat  # noqa: PLC0415
+        from ..models.inventory import Inventory  # noqa: PLC0415
+        from ..models.node_used import NodeUsed  # noqa: PLC0415
+
+        d = dict(src_dict)
+        id = UUID(d.pop("id"))
+
+        name = d.pop("name")
+
+        zone = d.pop("zone")
+
+        role = NodeRole(d.pop("role"))
+
+        admin_state = AdminState(d.pop("admin_state"))
+
+        condition = Condition(d.pop("condition"))
+
+        agent_url = d.pop("agent_url")
+
+        endpoint = d.pop("endpoint")
+
+        inventories = []
+        _inventories = d.pop("inventories")
+        for inventories_item_data in _inventories:
+            inventories_item = Inventory.from_dict(inventories_item_data)
+
+            inventories.append(inventories_item)
+
+        used = NodeUsed.from_dict(d.pop("used"))
+
+        traits = cast(list[str], d.pop("traits"))
+
+        instances = d.pop("instances")
+
+        generation = d.pop("generation")
+
+        realized_generation = d.pop("realized_generation")
+
+        revision = d.pop("revision")
+
+        def _parse_private_prefix(data: object) -> None | str | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            return cast(None | str | Unset, data)
+
+        private_prefix = _parse_private_prefix(d.pop("private_prefix", UNSET))
+
+        def _parse_legacy_prefix(data: object) -> None | str | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            return cast(None | str | Unset, data)
+
+        legacy_prefix = _parse_legacy_prefix(d.pop("legacy_prefix", UNSET))
+
+        failures = cast(list[str], d.pop("failures", UNSET))
+
+        def _parse_heartbeat(data: object) -> Heartbeat | None | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            try:
+                if not isinstance(data, dict):
+                    raise TypeError()
+                heartbeat_type_0 = Heartbeat.from_dict(data)
+
+                return heartbeat_type_0
+            except (TypeError, ValueError, AttributeError, KeyError):
+                pass
+            return cast(Heartbeat | None | Unset, data)
+
+        heartbeat = _parse_heartbeat(d.pop("heartbeat", UNSET))
+
+        node = cls(
+            id=id,
+            name=name,
+            zone=zone,
+            role=role,
+            admin_state=admin_state,
+            condition=condition,
+            agent_url=agent_url,
+            endpoint=endpoint,
+            inventories=inventories,
+            used=used,
+            traits=traits,
+            instances=instances,
+            generation=generation,
+            realized_generation=realized_generation,
+            revision=revision,
+            private_prefix=private_prefix,
+            legacy_prefix=legacy_prefix,
+            failures=failures,
+            heartbeat=heartbeat,
+        )
+
+        node.additional_properties = d
+        return node
+
+    @property
+    def additional_keys(self) -> list[str]:
+        return list(self.additional_properties.keys())
+
+    def __getitem__(self, key: str) -> Any:
+        return self.additional_properties[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self.additional_properties[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        del self.additional_properties[key]
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.additional_properties

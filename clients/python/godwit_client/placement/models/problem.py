@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from attrs import define as _attrs_define
+from attrs import field as _attrs_field
+
+from ..types import UNSET, Unset
+
+if TYPE_CHECKING:
+    from ..models.problem_errors_item import ProblemErrorsItem
+
+
+T = TypeVar("T", bound="Problem")
+
+
+@_attrs_define
+class Problem:
+    """An error (RFC 9457). `code` is stable; `retryable` says whether the same request may succeed later.
+
+    Attributes:
+        title (str):
+        status (int):
+        detail (str):
+        code (str):
+        request_id (str):
+        type_ (str | Unset):  Default: 'about:blank'.
+        errors (list[ProblemErrorsItem] | Unset):
+        retryable (bool | Unset):  Default: False.
+    """
+
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
+    type_: str | Unset = "about:blank"
+    errors: list[ProblemErrorsItem] | Unset = UNSET
+    retryable: bool | Unset = False
+    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        title = self.title
+
+        status = self.status
+
+        detail = self.detail
+
+        code = self.code
+
+        request_id = self.request_id
+
+        type_ = self.type_
+
+        errors: list[dict[str, Any]] | Unset = UNSET
+        if not isinstance(self.errors, Unset):
+            errors = []
+            for errors_item_data in self.errors:
+                errors_item = errors_item_data.to_dict()
+                errors.append(errors_item)
+
+        retryable = self.retryable
+
+        field_dict: dict[str, Any] = {}
+        field_dict.update(self.additional_properties)
+        field_dict.update(
+            {
+                "title": title,
+                "status": status,
+                "detail": detail,
+                "code": code,
+                "request_id": request_id,
+            }
+        )
+        if type_ is not UNSET:
+            field_dict["type"] = type_
+        if errors is not UNSET:
+            field_dict["errors"] = errors
+        if retryable is not UNSET:
+            field_dict["retryable"] = retryable
+
+        return field_dict
+
+    @classmethod
+    def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
+        from ..models.problem_errors_item import ProblemErrorsItem  # noqa: PLC0415
+
+        d = dict(src_dict)
+        title = d.pop("title")
+
+        status = d.pop("status")
+
+        detail = d.pop("detail")
+
+        code = d.pop("code")
+
+        request_id = d.pop("request_id")
+
+        type_ = d.pop("type", UNSET)
+
+        _errors = d.pop("errors", UNSET)
+        errors: list[ProblemErrorsItem] | Unset = UNSET
+        if _errors is not UNSET:
+            errors = []
+            for errors_item_data in _errors:
+                errors_item = ProblemErrorsItem.from_dict(errors_item_data)
+
+                errors.append(errors_item)
+
+        retryable = d.pop("retryable", UNSET)
+
+        problem = cls(
+            title=title,
+            status=status,
+            detail=detail,
+            code=code,
+            request_id=request_id,
+            type_=type_,
+            errors=errors,
+            retryable=retryable,
+        )
+
+        problem.additional_properties = d
+        return problem
+
+    @property
+    def additional_keys(self) -> list[str]:
+        return list(self.additional_properties.keys())
+
+    def __getitem__(self, key: str) -> Any:
+        return self.additional_properties[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self.additional_properties[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        del self.additional_properties[key]
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.additional_properties
