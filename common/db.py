@@ -66,7 +66,7 @@ class Database:
             if getattr(error.orig, "sqlstate", None) in {"40001", "40P01", "55P03"}:
                 raise Contended("two requests met in the database; send this one again") from error
             raise DatabaseUnavailable("the database does not answer; send the request again") from error
-        except exc.InterfaceError as error:
+        except (exc.InterfaceError, exc.TimeoutError) as error:  # no answer, or no free connection in time
             raise DatabaseUnavailable("the database does not answer; send the request again") from error
         for name, names in tx.bells():
             self._ring(name, names)

@@ -6,7 +6,7 @@ visibility timeout a long task runs twice.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 from celery import Celery
@@ -41,10 +41,14 @@ def celery(name: str, broker_url: str) -> Celery:
     return app
 
 
+QueueOf = Callable[[str, Sequence[str]], str]
+"""The queue of a wake-up, from its task's name and the names it carries."""
+
+
 class Bells:
     """Rings tasks by name. A broker that does not answer is logged once per outage; the sweep finds what was missed."""
 
-    def __init__(self, app: Celery, queue_of: dict[str, str]) -> None:
+    def __init__(self, app: Celery, queue_of: QueueOf) -> None:
         self._app = app
         self._queue_of = queue_of
         self._silent = False
@@ -52,7 +56,7 @@ class Bells:
     def __call__(self, name: str, names: Sequence[str]) -> None:
         try:
             self._app.send_task(
-                name, args=list(names), queue=self._queue_of.get(name, name), retry=False, ignore_result=True
+                name, args=list(names), queue=self._queue_of(name, names), retry=False, ignore_result=True
             )
             self._silent = False
         except (OperationalError, RedisError, OSError) as error:

@@ -47,6 +47,7 @@ STATUS: dict[type[DomainError], int] = {
 }
 
 T = TypeVar("T", bound=BaseModel)
+A = TypeVar("A")
 
 
 # --- problems --------------------------------------------------------------------------------------------------------
@@ -227,7 +228,7 @@ class Call:
     _key: str | None
     _fingerprint: str
 
-    def read(self, query: Callable[[Transaction], T]) -> T:
+    def read(self, query: Callable[[Transaction], A]) -> A:
         """Answer `query`, which changes nothing."""
         with self._database.transaction() as tx:
             return query(tx)
@@ -255,7 +256,7 @@ class Call:
         return _answer(status, answer)
 
     def replay(self) -> Response | None:
-        """The answer already given to this Idempotency-Key: asked for before work that happens outside a transaction."""
+        """The answer already given to this Idempotency-Key; for work that happens outside a transaction."""
         if self._key is None or self.validate_only:
             return None
         with self._database.transaction() as tx:
@@ -302,35 +303,42 @@ def check_revision(expected: int | None, revision: int) -> None:
         raise StaleRevision(f"the resource is at revision {revision}, If-Match names {expected}; read it again")
 
 
-def principal_dependency(verifier: Verifier) -> Callable[..., Principal]:
-    """Who calls, from `Authorization: Bearer` or `X-Auth-Token`."""
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """What the handlers of one application work with: its `app.state.wiring`."""
 
-    def principal(
-        authorization: Annotated[str | None, Header(include_in_schema=False)] = None,
-        x_auth_token: Annotated[str | None, Header(include_in_schema=False)] = None,
-    ) -> Principal:
-        token = (authorization or "").removeprefix("Bearer ").strip() or x_auth_token
-        if not token:
-            raise TokenRefused("the request carries no token; send `Authorization: Bearer …`")
-        return verifier.verify(token)
-
-    return principal
+    verifier: Verifier
+    database: Database
+    idempotency: type[IdempotencyColumns]
 
 
-def call_dependency(
-    verifier: Verifier, database: Database, idempotency: type[IdempotencyColumns]
-) -> Callable[..., Awaitable[Call]]:
-    """What every handler asks for: see `Call`."""
+def bearer(verifier: Verifier, authorization: str | None, x_auth_token: str | None) -> Principal:
+    """Who calls, from `Authorization: Bearer` or `X-Auth-Token`. Raises TokenRefused."""
+    token = (authorization or "").removeprefix("Bearer ").strip() or x_auth_token
+    if not token:
+        raise TokenRefused("the request carries no token; send `Authorization: Bearer …`")
+    return verifier.verify(token)
+
+
+def called_by(*roles: str) -> Callable[..., Awaitable[Call]]:
+    """A `Call` by somebody who holds one of `roles`: what every handler depends on.
+
+    The role is checked before a stored answer is given again. Raises TokenRefused, RoleMissing.
+    """
 
     async def call(
         request: Request,
-        principal: Annotated[Principal, Depends(principal_dependency(verifier))],
+        authorization: Annotated[str | None, Header(include_in_schema=False)] = None,
+        x_auth_token: Annotated[str | None, Header(include_in_schema=False)] = None,
         idempotency_key: Annotated[
             str | None, Header(min_length=1, max_length=255, description="Makes a repeated request answer the same.")
         ] = None,
         if_match: Annotated[str | None, Header(description="The ETag the change is meant for.")] = None,
         validate_only: Annotated[bool, Query(description="Run every check and change nothing.")] = False,
     ) -> Call:
+        wiring: Wiring = request.app.state.wiring
+        principal = bearer(wiring.verifier, authorization, x_auth_token)
+        principal.require(*roles)
         body = await request.body()
         fingerprint = hashlib.blake2b(
             b"\0".join((request.method.encode(), request.url.path.encode(), body)), digest_size=16
@@ -341,8 +349,8 @@ def call_dependency(
             request_id=request.state.request_id,
             expected_revision=_revision(if_match),
             validate_only=validate_only,
-            _database=database,
-            _idempotency=idempotency,
+            _database=wiring.database,
+            _idempotency=wiring.idempotency,
             _operation_id=request.scope["route"].operation_id or request.scope["route"].name,
             _key=idempotency_key,
             _fingerprint=fingerprint,
@@ -376,6 +384,15 @@ class Paging:
 
     limit: int
     after: list[str] | None
+
+    def key(self, *parts: Callable[[str], Any]) -> tuple[Any, ...] | None:
+        """`after` with each part converted; None on the first page. Raises InvalidCursor."""
+        if self.after is None:
+            return None
+        try:
+            return tuple(convert(text) for convert, text in zip(parts, self.after, strict=True))
+        except ValueError as error:
+            raise InvalidCursor("the cursor was not made by this list") from error
 
     def page(self, items: list[T], key: Callable[[T], list[str]]) -> Page[T]:
         """A page of `items`, of which one more than `limit` were asked for; `key` is what the list is ordered by."""

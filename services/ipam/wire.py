@@ -94,8 +94,26 @@ class PoolCreate(Body):
     quarantine_seconds: int = Field(300, ge=0, le=30 * 86400)
 
 
+class PoolUpdate(Body):
+    quarantine_seconds: int = Field(ge=0, le=30 * 86400)
+
+
 class PrefixCreate(Body):
     cidr: str = Field(examples=["198.18.16.0/22"])
+
+
+class Quota(BaseModel):
+    """How many addresses of a family a project may hold, and holds now."""
+
+    project: str
+    family: Family
+    limit: int
+    used: int
+    revision: int
+
+
+class QuotaPut(Body):
+    limit: int = Field(ge=0, le=10_000_000)
 
 
 # --- flexible IPs (member) -------------------------------------------------------------------------------------------

@@ -1,0 +1,43 @@
+"""The ledger's process: `python -m services.ipam.app`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from common.auth import Verifier
+from common.db import Database, Ring
+from common.logs import configure
+from common.serve import serve
+from common.tasks import Bells, celery
+from common.web import Wiring, create_app
+from services.ipam import api, doorbell
+from services.ipam.model import Idempotency
+from services.ipam.settings import Settings
+
+
+def create(settings: Settings, ring: Ring | None = None) -> FastAPI:
+    """The application; `ring` replaces the broker."""
+    bells = ring or Bells(celery("ipam", settings.broker_url), doorbell.queue_of)
+    database = Database(settings.database_url, bells, settings.pool_size)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        database.close()
+
+    app = create_app("Godwit IPAM", [api.router], version="1", lifespan=lifespan)
+    app.state.wiring = Wiring(Verifier.from_directory(settings.issuer_keys, "ipam"), database, Idempotency)
+    return app
+
+
+def main() -> None:
+    configure("ipam")
+    settings = Settings()
+    serve(create(settings), settings.listen)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,22 @@
+"""What the ledger's process reads from its environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic_settings import SettingsConfigDict
+
+from common.settings import Settings as Base
+
+
+class Settings(Base):
+    """`GODWIT_IPAM_…`: lists are JSON."""
+
+    model_config = SettingsConfigDict(env_prefix="GODWIT_IPAM_")
+
+    database_url: str
+    broker_url: str
+    issuer_keys: Path
+    """Directory of the public keys whose tokens are trusted (`<kid>.pem`)."""
+    listen: tuple[str, ...] = ("tcp:127.0.0.1:8101",)
+    pool_size: int = 20

@@ -1,0 +1,58 @@
+"""What every test may ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.functional import postgres
+from tests.functional.ledger import Ledger, running
+from tests.functional.tokens import Issuer
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[postgres.Server]:
+    """One PostgreSQL for the session (with pytest-xdist: for each worker)."""
+    with postgres.server() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def migrated(postgres_server: postgres.Server) -> dict[str, str]:
+    """For each service, a database with its migrations applied: the template of the tests' own."""
+    return {service: postgres.migrated(postgres_server, service) for service in postgres.SERVICES}
+
+
+@pytest.fixture
+def ipam_database(postgres_server: postgres.Server, migrated: dict[str, str]) -> Iterator[str]:
+    """URL of an empty, migrated database of the ledger, for one test."""
+    with postgres_server.database(migrated["ipam"]) as name:
+        yield postgres_server.url(name)
+
+
+@pytest.fixture
+def placement_database(postgres_server: postgres.Server, migrated: dict[str, str]) -> Iterator[str]:
+    """URL of an empty, migrated database of placement, for one test."""
+    with postgres_server.database(migrated["placement"]) as name:
+        yield postgres_server.url(name)
+
+
+@pytest.fixture(scope="session")
+def issuer(tmp_path_factory: pytest.TempPathFactory) -> Issuer:
+    """Signs tokens that the services under test trust."""
+    return Issuer.create(tmp_path_factory.mktemp("issuer"))
+
+
+@pytest.fixture
+def ledger(ipam_database: str, issuer: Issuer) -> Iterator[Ledger]:
+    """The real ledger in-process on an empty database."""
+    with running(ipam_database, issuer) as started:
+        yield started
+
+
+@pytest.fixture
+def supplied(ledger: Ledger) -> Ledger:
+    """The ledger with two zones, `zone-a` and `zone-b`, and an IPv4 and an IPv6 pool in each."""
+    ledger.supplied()
+    return ledger
