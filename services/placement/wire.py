@@ -23,7 +23,7 @@ class Body(BaseModel):
 
 
 class Stack(enum.StrEnum):
-    """How a zone's public addresses reach guests. `dual`: both ways, new instances are routed unless asked otherwise."""
+    """How public addresses reach guests. `dual`: both ways, new instances are routed unless asked otherwise."""
 
     NAT = "nat"
     DUAL = "dual"

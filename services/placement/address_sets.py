@@ -1,0 +1,75 @@
+"""A target's addresses: fetched from the ledger, realised on the nodes, reported back."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from common.db import Database, Transaction
+from common.errors import NotFound
+from services.ipam import wire as ipam_wire
+from services.ipam.client import IpamClient
+from services.placement import move
+from services.placement.desired import derive_port
+from services.placement.model import Port
+from services.placement.move import Kind
+from services.placement.store import instances
+from services.placement.sync import NodeSync, pending
+
+
+def store_addresses(tx: Transaction, port: Port, fetched: ipam_wire.AddressSet) -> None:
+    """Take over a newer AddressSet of a locked port, and derive what nodes must hold of it."""
+    if fetched.revision <= port.set_revision:
+        return
+    port.set_revision = fetched.revision
+    instances.set_addresses(
+        tx, port, [(address.flexible_ip, address.prefix, address.host) for address in fetched.addresses]
+    )
+    derive_port(tx, port)
+
+
+class AddressSets:
+    """Follows the ledger for every target of ours."""
+
+    def __init__(self, database: Database, ipam: IpamClient, sync: NodeSync) -> None:
+        self._db = database
+        self._ipam = ipam
+        self._sync = sync
+
+    def follow(self, kind: str, target_id: UUID) -> None:
+        """Fetch a target's addresses from the ledger, realise them, and report."""
+        try:
+            fetched = self._ipam.address_set(kind, target_id)
+        except NotFound:
+            return
+        with self._db.transaction() as tx:
+            port = instances.port_of_target(tx, kind, target_id, lock=True)
+            if port is None:
+                return
+            store_addresses(tx, port, fetched)
+        self._sync.port(port.id)
+        self.report(port.id)
+
+    def report(self, port_id: UUID) -> None:
+        """Tell the ledger how far a port's addresses are realised."""
+        with self._db.transaction() as tx:
+            port = instances.port(tx, port_id)
+            if port is None or port.set_revision <= port.reported_revision:
+                return
+            if port.claim is not None and port.claim.kind == Kind.CREATE:
+                return  # what nobody runs yet is not attached yet; the end of the creation reports
+            revision, kind, target_id = port.set_revision, port.kind, port.target_id
+            behind = pending(tx, port_id)
+        if behind:
+            waiting = move.unrealized(behind)
+            report = ipam_wire.Realized(
+                waiting_code=waiting.code, waiting_text=waiting.text, waiting_unblock=waiting.unblock
+            )
+        else:
+            report = ipam_wire.Realized(realized_revision=revision)
+        try:
+            self._ipam.report_realized(kind, target_id, report)
+        except NotFound:
+            return
+        if not behind:
+            with self._db.transaction() as tx:
+                instances.reported(tx, port_id, revision)

@@ -1,0 +1,221 @@
+"""HTTP of the controller: handlers translate, call, translate."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from common.web import Call, Page, PagingDep, called_by, resource
+from services.ipam.client import IpamClient
+from services.ipam.wire import ZonePut as IpamZonePut
+from services.placement import ledger, service, wire
+from services.placement.products import instance as product
+
+POLL_S = 0.05
+
+Name = Annotated[str, Query(max_length=63)]
+Reader = Annotated[Call, Depends(called_by("reader"))]
+Member = Annotated[Call, Depends(called_by("member"))]
+Operator = Annotated[Call, Depends(called_by("operator"))]
+
+router = APIRouter(prefix="/placement/v1")
+
+
+def _ledger(request: Request) -> IpamClient:
+    client: IpamClient = request.app.state.ledger
+    return client
+
+
+Ledger = Annotated[IpamClient, Depends(_ledger)]
+
+# --- zones -------------------------------------------------------------------------------------------------------
+
+
+@router.put("/zones/{name}", operation_id="putZone", tags=["zones"], response_model=wire.Zone)
+def put_zone(name: str, body: wire.ZonePut, call: Operator, ipam: Ledger) -> Response:
+    """Register a zone, here and in the ledger."""
+    ipam.put_zone(name, IpamZonePut(region=body.region, accepts_regional=body.stack is wire.Stack.ROUTED))
+    return call.run(lambda tx: service.put_zone(tx, name, body))
+
+
+@router.get("/zones", operation_id="listZones", tags=["zones"])
+def list_zones(call: Reader, paging: PagingDep) -> Page[wire.Zone]:
+    return call.read(lambda tx: service.list_zones(tx, paging))
+
+
+@router.get("/zones/{name}", operation_id="getZone", tags=["zones"], response_model=wire.Zone)
+def get_zone(name: str, call: Reader) -> Response:
+    return resource(call.read(lambda tx: service.get_zone(tx, name)))
+
+
+# --- nodes -------------------------------------------------------------------------------------------------------
+
+
+@router.put("/nodes/{node_id}", operation_id="putNode", tags=["nodes"], response_model=wire.Node)
+def put_node(node_id: UUID, body: wire.NodePut, call: Operator) -> Response:
+    """Register a node, or change what may change."""
+    return call.run(lambda tx: service.put_node(tx, node_id, body))
+
+
+@router.get("/nodes", operation_id="listNodes", tags=["nodes"])
+def list_nodes(
+    call: Operator,
+    paging: PagingDep,
+    zone: Name | None = None,
+    role: wire.NodeRole | None = None,
+    name: Name | None = None,
+) -> Page[wire.Node]:
+    return call.read(lambda tx: service.list_nodes(tx, paging, zone, role, name))
+
+
+@router.get("/nodes/{node_id}", operation_id="getNode", tags=["nodes"], response_model=wire.Node)
+def get_node(node_id: UUID, call: Operator) -> Response:
+    return resource(call.read(lambda tx: service.get_node(tx, node_id)))
+
+
+@router.patch("/nodes/{node_id}", operation_id="updateNode", tags=["nodes"], response_model=wire.Node)
+def update_node(node_id: UUID, body: wire.NodeUpdate, call: Operator) -> Response:
+    """Enable or disable scheduling on a node; what runs there stays."""
+    return call.run(lambda tx: service.update_node(tx, node_id, body, call.expected_revision))
+
+
+@router.get("/nodes/{node_id}/allocations", operation_id="listAllocations", tags=["nodes"])
+def list_allocations(node_id: UUID, call: Operator, paging: PagingDep) -> Page[wire.Allocation]:
+    return call.read(lambda tx: service.list_allocations(tx, node_id, paging))
+
+
+# --- flavours ----------------------------------------------------------------------------------------------------
+
+
+@router.post("/flavors", operation_id="createFlavor", tags=["flavors"], status_code=201, response_model=wire.Flavor)
+def create_flavor(body: wire.FlavorCreate, call: Operator) -> Response:
+    return call.run(lambda tx: service.create_flavor(tx, body), 201)
+
+
+@router.get("/flavors", operation_id="listFlavors", tags=["flavors"])
+def list_flavors(call: Reader, paging: PagingDep) -> Page[wire.Flavor]:
+    return call.read(lambda tx: service.list_flavors(tx, paging))
+
+
+@router.get("/flavors/{name}", operation_id="getFlavor", tags=["flavors"], response_model=wire.Flavor)
+def get_flavor(name: str, call: Reader) -> Response:
+    return resource(call.read(lambda tx: service.get_flavor(tx, name)))
+
+
+@router.delete("/flavors/{name}", operation_id="deleteFlavor", tags=["flavors"], response_model=wire.Flavor)
+def delete_flavor(name: str, call: Operator) -> Response:
+    """Delete a flavour that no instance has; answers what it was."""
+    return call.run(lambda tx: service.delete_flavor(tx, name, call.expected_revision))
+
+
+# --- instances ---------------------------------------------------------------------------------------------------
+
+
+@router.post(
+    "/instances", operation_id="createInstance", tags=["instances"], status_code=202, response_model=wire.Operation
+)
+def create_instance(body: wire.InstanceCreate, call: Member, ipam: Ledger) -> Response:
+    replay = call.replay()
+    if replay is not None:
+        return replay
+    mode = call.read(lambda tx: product.zone_and_mode(tx, body))
+    ledger.check_addresses(ipam, call.principal.project, body.zone, mode, body.addresses, body.allocate)
+    return call.run(lambda tx: product.create(tx, call.principal, body, mode), 202)
+
+
+@router.get("/instances", operation_id="listInstances", tags=["instances"])
+def list_instances(
+    call: Reader,
+    paging: PagingDep,
+    zone: Name | None = None,
+    name: Name | None = None,
+    hypervisor: Name | None = None,
+) -> Page[wire.Instance]:
+    return call.read(lambda tx: product.page(tx, call.principal, paging, zone, name, hypervisor))
+
+
+@router.get("/instances/{instance_id}", operation_id="getInstance", tags=["instances"], response_model=wire.Instance)
+def get_instance(instance_id: UUID, call: Reader) -> Response:
+    return resource(call.read(lambda tx: product.get(tx, call.principal, instance_id)))
+
+
+@router.post(
+    "/instances/{instance_id}:start",
+    operation_id="startInstance",
+    tags=["instances"],
+    status_code=202,
+    response_model=wire.Operation,
+)
+def start_instance(instance_id: UUID, body: wire.InstanceStart, call: Member) -> Response:
+    """Start an archived instance, possibly elsewhere; its addresses come along."""
+    return call.run(lambda tx: product.start(tx, call.principal, instance_id, body, call.expected_revision), 202)
+
+
+@router.post(
+    "/instances/{instance_id}:stop",
+    operation_id="stopInstance",
+    tags=["instances"],
+    status_code=202,
+    response_model=wire.Operation,
+)
+def stop_instance(instance_id: UUID, call: Member) -> Response:
+    """Archive an instance: compute is freed, addresses stay attached."""
+    return call.run(lambda tx: product.stop(tx, call.principal, instance_id, call.expected_revision), 202)
+
+
+@router.post(
+    "/instances/{instance_id}:move",
+    operation_id="moveInstance",
+    tags=["instances"],
+    status_code=202,
+    response_model=wire.Operation,
+)
+def move_instance(instance_id: UUID, body: wire.InstanceMove, call: Operator) -> Response:
+    """Move a running instance to another hypervisor, its addresses kept."""
+    return call.run(lambda tx: product.move(tx, call.principal, instance_id, body, call.expected_revision), 202)
+
+
+@router.delete(
+    "/instances/{instance_id}",
+    operation_id="deleteInstance",
+    tags=["instances"],
+    status_code=202,
+    response_model=wire.Operation,
+)
+def delete_instance(instance_id: UUID, call: Member) -> Response:
+    """Delete an instance; its flexible IPs stay reserved."""
+    return call.run(lambda tx: product.delete(tx, call.principal, instance_id, call.expected_revision), 202)
+
+
+# --- operations --------------------------------------------------------------------------------------------------
+
+
+@router.get("/operations", operation_id="listOperations", tags=["operations"])
+def list_operations(
+    call: Reader,
+    paging: PagingDep,
+    resource_: Annotated[str | None, Query(alias="resource", max_length=255)] = None,
+    state: wire.OperationState | None = None,
+) -> Page[wire.Operation]:
+    """Newest first."""
+    return call.read(lambda tx: service.list_operations(tx, call.principal, paging, resource_, state))
+
+
+@router.get("/operations/{operation_id}", operation_id="getOperation", tags=["operations"])
+async def get_operation(
+    operation_id: str,
+    call: Reader,
+    wait_s: Annotated[float, Query(ge=0, le=30, description="Answer when it is final, or after this long.")] = 0,
+) -> wire.Operation:
+    deadline = asyncio.get_running_loop().time() + wait_s
+    while True:
+        operation = await run_in_threadpool(
+            call.read, lambda tx: service.get_operation(tx, call.principal, operation_id)
+        )
+        if operation.state.final or asyncio.get_running_loop().time() >= deadline:
+            return operation
+        await asyncio.sleep(POLL_S)

@@ -1,0 +1,43 @@
+"""`python -m services.placement.app`: the controller's API."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+
+from common import logs
+from common.auth import Verifier
+from common.db import Database
+from common.serve import serve
+from common.tasks import Bells, celery
+from common.web import Wiring, create_app
+from services.ipam.client import IpamClient
+from services.placement import api
+from services.placement.agents import service_token
+from services.placement.bells import queue_of
+from services.placement.model import Idempotency
+from services.placement.settings import PlacementSettings
+
+
+def create(settings: PlacementSettings) -> FastAPI:
+    bells = Bells(celery("placement", settings.broker_url), queue_of)
+    app = create_app(
+        "Godwit placement",
+        [api.router],
+        version="1",
+        description="Runs the fleet: zones, nodes, flavours, instances and their moves.",
+    )
+    app.state.wiring = Wiring(
+        Verifier.from_directory(settings.issuer_keys, "placement"), Database(settings.database_url, bells), Idempotency
+    )
+    app.state.ledger = IpamClient(settings.ipam_url, service_token(settings, "ipam"))
+    return app
+
+
+def main() -> None:
+    settings = PlacementSettings()
+    logs.configure("placement")
+    serve(create(settings), settings.listen)
+
+
+if __name__ == "__main__":
+    main()

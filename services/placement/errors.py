@@ -1,0 +1,150 @@
+"""What the controller answers when it cannot do as asked. Codes are stable."""
+
+from __future__ import annotations
+
+from common.errors import Conflict, Invalid, NotFound, Unavailable
+
+
+class ZoneUnknown(NotFound):
+    """There is no such zone."""
+
+    code = "placement.zone.unknown"
+
+
+class ZoneImmutable(Conflict):
+    """A zone's region is set once; a stack in use changes by conversion only."""
+
+    code = "placement.zone.immutable"
+
+
+class NodeUnknown(NotFound):
+    """There is no such node."""
+
+    code = "placement.node.unknown"
+
+
+class NodeImmutable(Conflict):
+    """A node's name, zone and role are set once."""
+
+    code = "placement.node.immutable"
+
+
+class NodeInvalid(Invalid):
+    """The node's description contradicts itself."""
+
+    code = "placement.node.invalid"
+
+
+class PrefixOverlap(Conflict):
+    """Another node of the zone holds a part of this prefix."""
+
+    code = "placement.node.prefix_overlap"
+
+
+class NodeFull(Conflict):
+    """The hypervisor has not enough room; choose another, or none."""
+
+    code = "placement.node.full"
+
+
+class NodeUnsuitable(Conflict):
+    """The hypervisor takes no instances now."""
+
+    code = "placement.node.unsuitable"
+
+
+class CapacityExhausted(Conflict):
+    """No hypervisor of the zone has enough room."""
+
+    code = "placement.capacity.exhausted"
+
+
+class PrefixExhausted(Conflict):
+    """No node-bound address is left on the hypervisor."""
+
+    code = "placement.node.addresses_exhausted"
+
+
+class FlavorUnknown(NotFound):
+    """There is no such flavour."""
+
+    code = "placement.flavor.unknown"
+
+
+class FlavorTaken(Conflict):
+    """Another flavour has this name."""
+
+    code = "placement.flavor.name_taken"
+
+
+class FlavorInUse(Conflict):
+    """Instances have this flavour."""
+
+    code = "placement.flavor.in_use"
+
+
+class InstanceUnknown(NotFound):
+    """There is no such instance."""
+
+    code = "placement.instance.unknown"
+
+
+class InstanceNameTaken(Conflict):
+    """Another instance of the project has this name."""
+
+    code = "placement.instance.name_taken"
+
+
+class InstanceNameReserved(Invalid):
+    """Names of nodes are not for instances."""
+
+    code = "placement.instance.name_reserved"
+
+
+class InstanceState(Conflict):
+    """The instance is not in the state this needs."""
+
+    code = "placement.instance.state"
+
+
+class InstanceBusy(Conflict):
+    """Another Operation is changing the instance; wait for it."""
+
+    code = "placement.instance.busy"
+    retryable = True
+
+
+class ModeUnsupported(Invalid):
+    """The zone's stack has no such mode."""
+
+    code = "placement.instance.mode"
+
+
+class AddressUnusable(Conflict):
+    """An address cannot be attached to this instance."""
+
+    code = "placement.instance.address"
+
+
+class HypervisorChosen(Invalid):
+    """Only an operator chooses the hypervisor."""
+
+    code = "placement.instance.hypervisor"
+
+
+class SameHypervisor(Conflict):
+    """The instance is there already."""
+
+    code = "placement.instance.same_hypervisor"
+
+
+class OperationUnknown(NotFound):
+    """There is no such operation."""
+
+    code = "placement.operation.unknown"
+
+
+class LedgerUnavailable(Unavailable):
+    """The ledger does not answer; send the request again."""
+
+    code = "placement.ledger.unavailable"

@@ -1,0 +1,76 @@
+"""What the controller asks of the ledger for its instances: register the target, give it its addresses, let it go."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from common.errors import Conflict, Invalid, NotFound
+from services.ipam import wire as ipam_wire
+from services.ipam.client import IpamClient
+from services.placement.errors import AddressUnusable
+from services.placement.model import Port
+
+LIMITS = {"nat": (1, 0), "routed": (5, 5), "isolated": (0, 0)}  # flexible IPv4 and IPv6 per port, by mode
+
+
+def check_addresses(
+    ipam: IpamClient, project: str, zone: str, mode: str, addresses: list[UUID], allocate: list[str]
+) -> None:
+    """Raises AddressUnusable if an instance of this mode could not have these addresses. Reads only."""
+    counts = {"ipv4": allocate.count("ipv4"), "ipv6": allocate.count("ipv6")}
+    for fip_id in addresses:
+        try:
+            fip = ipam.flexible_ip(fip_id)
+        except NotFound as error:
+            raise AddressUnusable(f"there is no flexible IP {fip_id}") from error
+        if fip.project != project:
+            raise AddressUnusable(f"there is no flexible IP {fip_id}")
+        if fip.zone != zone:
+            raise AddressUnusable(f"{fip.address} is of zone {fip.zone}, the instance of zone {zone}")
+        if fip.state is not ipam_wire.FlexibleIPState.RESERVED:
+            raise AddressUnusable(f"{fip.address} is {fip.state}; detach it first")
+        counts[fip.family] += 1
+    if len(set(addresses)) != len(addresses):
+        raise AddressUnusable("an address is given twice")
+    limit_ipv4, limit_ipv6 = LIMITS[mode]
+    if counts["ipv4"] > limit_ipv4 or counts["ipv6"] > limit_ipv6:
+        raise AddressUnusable(
+            f"a port of mode {mode} takes at most {limit_ipv4} flexible IPv4 and {limit_ipv6} IPv6 addresses"
+        )
+
+
+def register(
+    ipam: IpamClient, port: Port, operation_id: str, addresses: list[UUID], allocate: list[str]
+) -> ipam_wire.AddressSet:
+    """Make the port a target with its addresses; repeating it changes nothing. Raises AddressUnusable, Unavailable."""
+    instance = port.instance
+    limit_ipv4, limit_ipv6 = LIMITS[port.mode]
+    ipam.register_target(
+        port.kind,
+        port.target_id,
+        ipam_wire.TargetPut(
+            project=instance.project,
+            zone=instance.zone,
+            name=instance.name,
+            limit_ipv4=limit_ipv4,
+            limit_ipv6=limit_ipv6,
+        ),
+    )
+    target = ipam_wire.TargetRef(kind=port.kind, id=port.target_id)
+    try:
+        for family in allocate:
+            reserved = ipam.reserve(
+                ipam_wire.FlexibleIPReserve(
+                    zone=instance.zone,
+                    family=ipam_wire.Family(family),
+                    project=instance.project,
+                    name=instance.name,
+                ),
+                idempotency_key=f"{operation_id}-{family}",
+            )
+            addresses = [*addresses, reserved.id]
+        for fip_id in addresses:
+            ipam.attach(fip_id, ipam_wire.Attach(target=target), idempotency_key=f"{operation_id}-{fip_id}")
+    except (Conflict, Invalid, NotFound) as error:
+        raise AddressUnusable(error.message) from error
+    return ipam.address_set(port.kind, port.target_id)

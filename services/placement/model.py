@@ -1,0 +1,302 @@
+"""Tables of the controller. Uniqueness and exclusion live here, as constraints."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, datetime
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import CIDR, INET, JSONB, ExcludeConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+from common.operations import IdempotencyColumns, OperationColumns
+
+Prefix = IPv4Network | IPv6Network
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012  SQLAlchemy reads it from the class
+        datetime: DateTime(timezone=True),
+        dict[str, Any]: JSONB,
+        list[dict[str, Any]]: JSONB,
+        IPv4Address: INET,
+        Prefix: CIDR,
+    }
+
+
+class Incarnation(Base):
+    """One row: the database's `epoch`. A restore raises it, so that agents refuse a restored past."""
+
+    __tablename__ = "incarnation"
+
+    id: Mapped[int] = mapped_column(SmallInteger, primary_key=True, default=1)
+    epoch: Mapped[int] = mapped_column(BigInteger)
+
+    __table_args__ = (CheckConstraint("id = 1", name="single"),)
+
+
+class Zone(Base):
+    __tablename__ = "zone"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    region: Mapped[str]
+    stack: Mapped[str]
+    revision: Mapped[int] = mapped_column(default=1)
+
+
+class ZonePrefix(Base):
+    """Our copy of a public prefix of a zone's pools: the edge answers for it, gateways announce the IPv4 ones."""
+
+    __tablename__ = "zone_prefix"
+
+    zone: Mapped[str] = mapped_column(ForeignKey("zone.name"), primary_key=True)
+    prefix: Mapped[Prefix] = mapped_column(CIDR, primary_key=True)
+
+
+class Node(Base):
+    """A machine with a netagent.
+
+    `generation` rises when its entries change; `applied_generation` is what its agent last confirmed. The first above
+    the second is the list of work. `sums` is the digest of its entries, by kind, as hexadecimal numbers.
+    """
+
+    __tablename__ = "node"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    zone: Mapped[str] = mapped_column(ForeignKey("zone.name"))
+    role: Mapped[str]
+    admin_state: Mapped[str] = mapped_column(default="enabled")
+    agent_url: Mapped[str]
+    endpoint: Mapped[IPv4Address]
+    private_prefix: Mapped[Prefix | None] = mapped_column(CIDR)
+    legacy_prefix: Mapped[Prefix | None] = mapped_column(CIDR)
+    traits: Mapped[list[str]] = mapped_column(JSONB, default=list)
+    generation: Mapped[int] = mapped_column(BigInteger, default=1)
+    applied_generation: Mapped[int] = mapped_column(BigInteger, default=0)
+    sums: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    seen_at: Mapped[datetime | None]
+    revision: Mapped[int] = mapped_column(default=1)
+
+    inventories: Mapped[list[Inventory]] = relationship(
+        cascade="all, delete-orphan", lazy="selectin", order_by="Inventory.resource_class"
+    )
+
+    __table_args__ = (
+        UniqueConstraint("zone", "endpoint"),
+        ExcludeConstraint(
+            ("zone", "="), (text("private_prefix inet_ops"), "&&"), name="node_private_prefix", using="gist"
+        ),
+        ExcludeConstraint(
+            ("zone", "="), (text("legacy_prefix inet_ops"), "&&"), name="node_legacy_prefix", using="gist"
+        ),
+        Index("ix_node_unrealized", "id", postgresql_where=text("generation > applied_generation")),
+    )
+
+
+class Inventory(Base):
+    __tablename__ = "inventory"
+
+    node_id: Mapped[UUID] = mapped_column(ForeignKey("node.id"), primary_key=True)
+    resource_class: Mapped[str] = mapped_column(primary_key=True)
+    total: Mapped[int]
+    reserved: Mapped[int] = mapped_column(default=0)
+    min_unit: Mapped[int] = mapped_column(default=1)
+    max_unit: Mapped[int] = mapped_column(default=2**31 - 1)
+    step_size: Mapped[int] = mapped_column(default=1)
+    allocation_ratio: Mapped[float] = mapped_column(default=1.0)
+
+
+class Allocation(Base):
+    """What a consumer holds of a node. A move is a consumer of its own until it is done."""
+
+    __tablename__ = "allocation"
+
+    consumer: Mapped[UUID] = mapped_column(primary_key=True)
+    node_id: Mapped[UUID] = mapped_column(ForeignKey("node.id"), primary_key=True)
+    resource_class: Mapped[str] = mapped_column(primary_key=True)
+    project: Mapped[str]
+    used: Mapped[int]
+
+    __table_args__ = (Index("ix_allocation_node_id", "node_id"),)
+
+
+class Flavor(Base):
+    __tablename__ = "flavor"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    name: Mapped[str] = mapped_column(unique=True)
+    vcpus: Mapped[int]
+    memory_mb: Mapped[int]
+    disk_gb: Mapped[int]
+    revision: Mapped[int] = mapped_column(default=1)
+
+
+class Instance(Base):
+    __tablename__ = "instance"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    project: Mapped[str]
+    zone: Mapped[str] = mapped_column(ForeignKey("zone.name"))
+    name: Mapped[str]
+    flavor_id: Mapped[UUID] = mapped_column(ForeignKey("flavor.id"), index=True)
+    revision: Mapped[int] = mapped_column(default=1)
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
+
+    flavor: Mapped[Flavor] = relationship(lazy="joined")
+    port: Mapped[Port] = relationship(back_populates="instance", lazy="joined", cascade="all, delete-orphan")
+
+    __table_args__ = (UniqueConstraint("project", "name"),)
+
+
+def new_mac() -> str:
+    """A random unicast, locally administered MAC address."""
+    octets = bytearray(secrets.token_bytes(6))
+    octets[0] = (octets[0] | 0x02) & 0xFE
+    return octets.hex(":")
+
+
+class Port(Base):
+    """A product's network interface: the Target that IPAM knows as `(kind, product id)`.
+
+    `node_id` is the Binding: the hypervisor it runs on; null while archived. `set_revision` is that of our copy of its
+    AddressSet, `reported_revision` the last one reported as realised.
+    """
+
+    __tablename__ = "port"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    kind: Mapped[str]
+    target_id: Mapped[UUID] = mapped_column(ForeignKey("instance.id"), unique=True)
+    mac: Mapped[str] = mapped_column(unique=True, default=new_mac)
+    mode: Mapped[str]
+    node_id: Mapped[UUID | None] = mapped_column(ForeignKey("node.id"), index=True)
+    set_revision: Mapped[int] = mapped_column(BigInteger, default=0)
+    reported_revision: Mapped[int] = mapped_column(BigInteger, default=0)
+
+    instance: Mapped[Instance] = relationship(back_populates="port", lazy="joined")
+    addresses: Mapped[list[PortAddress]] = relationship(
+        cascade="all, delete-orphan", lazy="selectin", order_by="PortAddress.position"
+    )
+    node_addresses: Mapped[list[NodeAddress]] = relationship(cascade="all, delete-orphan", lazy="selectin")
+    claim: Mapped[Claim | None] = relationship(lazy="selectin", cascade="all, delete-orphan")
+
+    __table_args__ = (Index("ix_port_unreported", "id", postgresql_where=text("set_revision > reported_revision")),)
+
+
+class PortAddress(Base):
+    """Our copy of one address of a port's AddressSet."""
+
+    __tablename__ = "port_address"
+
+    port_id: Mapped[UUID] = mapped_column(ForeignKey("port.id"), primary_key=True)
+    flexible_ip: Mapped[UUID] = mapped_column(primary_key=True)
+    position: Mapped[int]
+    prefix: Mapped[Prefix] = mapped_column(CIDR)
+    host: Mapped[str]
+
+
+class NodeAddress(Base):
+    """An address bound to a node: 10.x, or a legacy IPv6 prefix. During a move a port holds those of two nodes."""
+
+    __tablename__ = "node_address"
+
+    zone: Mapped[str] = mapped_column(primary_key=True)
+    prefix: Mapped[Prefix] = mapped_column(CIDR, primary_key=True)
+    node_id: Mapped[UUID] = mapped_column(ForeignKey("node.id"), index=True)
+    port_id: Mapped[UUID] = mapped_column(ForeignKey("port.id"), index=True)
+
+
+class AddressSequence(Base):
+    """How often an address changed (address, node): what the fabric compares. Never deleted."""
+
+    __tablename__ = "address_sequence"
+
+    prefix: Mapped[Prefix] = mapped_column(CIDR, primary_key=True)
+    sequence: Mapped[int] = mapped_column(BigInteger)
+    node_id: Mapped[UUID | None]
+    previous_node_id: Mapped[UUID | None]
+
+
+class Claim(Base):
+    """The Operation that is changing a port, and how far it is: one at a time, by the primary key."""
+
+    __tablename__ = "claim"
+
+    port_id: Mapped[UUID] = mapped_column(ForeignKey("port.id"), primary_key=True)
+    operation_id: Mapped[str] = mapped_column(ForeignKey("operation.id"), unique=True)
+    kind: Mapped[str]
+    step: Mapped[str]
+    source_id: Mapped[UUID | None] = mapped_column(ForeignKey("node.id"))
+    destination_id: Mapped[UUID | None] = mapped_column(ForeignKey("node.id"))
+    consumer: Mapped[UUID] = mapped_column(default=uuid4)  # holds the move's own allocation
+    requested: Mapped[dict[str, Any]] = mapped_column(default=dict)  # create: the addresses asked for
+
+
+class NodeEntry(Base):
+    """One row of what a node must hold, packed as on the wire.
+
+    `removed` rows are tombstones: they stay until the node has confirmed their generation.
+    """
+
+    __tablename__ = "node_entry"
+
+    node_id: Mapped[UUID] = mapped_column(ForeignKey("node.id"), primary_key=True)
+    kind: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    key: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    value: Mapped[bytes] = mapped_column(LargeBinary)
+    owner: Mapped[UUID] = mapped_column(index=True)  # the port or node it is derived from
+    generation: Mapped[int] = mapped_column(BigInteger)
+    removed: Mapped[bool] = mapped_column(default=False)
+    operation: Mapped[UUID | None]
+    failure: Mapped[str | None] = mapped_column(String)
+
+    __table_args__ = (
+        Index("ix_node_entry_generation", "node_id", "generation"),
+        Index("ix_node_entry_failure", "node_id", postgresql_where=text("failure IS NOT NULL")),
+    )
+
+
+class Operation(OperationColumns, Base):
+    __tablename__ = "operation"
+
+    __table_args__ = (
+        Index(
+            "ix_operation_unfinished",
+            "id",
+            postgresql_where=text("state NOT IN ('succeeded', 'failed', 'cancelled')"),
+        ),
+    )
+
+
+class Idempotency(IdempotencyColumns, Base):
+    __tablename__ = "idempotency"

@@ -1,0 +1,162 @@
+"""The steps of a change of Binding, and what each step asks of the nodes. Pure: facts in, a decision out.
+
+A planned move of the same instance is make before break (ARCHITECTURE §5, DATAPLANE §7): the destination is programmed
+silently and read back, the guest is switched, the destination is announced, and only when the fabric has converged is
+the source withdrawn. A start is a move without a source, a stop one without a destination.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from uuid import UUID
+
+from services.netagent.wire import PortState
+
+
+class Kind(enum.StrEnum):
+    CREATE = "create"
+    START = "start"
+    LIVE = "live"
+    STOP = "stop"
+    DELETE = "delete"
+
+
+class Step(enum.StrEnum):
+    """What has been asked of the nodes, or of the ledger; it is left when that is read back."""
+
+    REGISTER = "register"  # the ledger knows the target and its addresses
+    PREPARE = "prepare"  # destination programmed, silent; the source has a fallback to it
+    SWITCH = "switch"  # the destination's leg carries the guest
+    ANNOUNCE = "announce"  # the destination is announced with a higher sequence
+    WITHDRAW = "withdraw"  # the source holds nothing of the port any more
+    FORGET = "forget"  # the ledger lets the target go
+    DONE = "done"
+
+
+PATHS: dict[Kind, tuple[Step, ...]] = {
+    Kind.CREATE: (Step.REGISTER, Step.PREPARE, Step.ANNOUNCE, Step.DONE),
+    Kind.START: (Step.PREPARE, Step.ANNOUNCE, Step.DONE),
+    Kind.LIVE: (Step.PREPARE, Step.SWITCH, Step.ANNOUNCE, Step.WITHDRAW, Step.DONE),
+    Kind.STOP: (Step.WITHDRAW, Step.DONE),
+    Kind.DELETE: (Step.WITHDRAW, Step.FORGET, Step.DONE),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A node that has not yet read back what the port asks of it."""
+
+    node: str
+    up: bool
+    failure: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known when a step is judged."""
+
+    pending: tuple[Pending, ...] = ()
+    ledger_done: bool = False  # REGISTER, FORGET: the ledger has answered
+    converged: bool = False  # ANNOUNCE: the edge's kernel sends every announced address to the destination
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """Go on to `step`."""
+
+    step: Step
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Stay, and say for what."""
+
+    code: str
+    text: str
+    unblock: str
+
+
+def first_step(kind: Kind) -> Step:
+    return PATHS[kind][0]
+
+
+def progress(kind: Kind, step: Step) -> float:
+    path = PATHS[kind]
+    return path.index(step) / (len(path) - 1)
+
+
+def next_step(kind: Kind, step: Step, facts: Facts) -> Advance | Wait:
+    """Whether `step` is realised, and what follows it."""
+    wait = _waiting(step, facts)
+    if wait is not None:
+        return wait
+    path = PATHS[kind]
+    return Advance(path[path.index(step) + 1])
+
+
+def _waiting(step: Step, facts: Facts) -> Wait | None:
+    if step in {Step.REGISTER, Step.FORGET}:
+        if facts.ledger_done:
+            return None
+        return Wait("ledger.unreachable", "the ledger does not answer", "ipam answers again")
+    if facts.pending:
+        return unrealized(facts.pending)
+    if step is Step.ANNOUNCE and not facts.converged:
+        return Wait(
+            "fabric.converging", "the edge does not yet send the addresses to the new hypervisor", "BGP converges"
+        )
+    return None
+
+
+def unrealized(pending: tuple[Pending, ...]) -> Wait:
+    """What is waited for while nodes have not read back what they must hold."""
+    node = next((item for item in pending if item.failure), pending[0])
+    if node.failure:
+        return Wait("node.failed", f"{node.node}: {node.failure}", "its agent repairs the entry, or a person does")
+    if not node.up:
+        return Wait("node.unreachable", f"{node.node} does not answer", f"{node.node} answers again, or is fenced")
+    return Wait("node.behind", f"{node.node} has not read it back yet", f"{node.node} confirms")
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """A hypervisor that holds entries of a port, and the part it plays."""
+
+    node: UUID
+    state: PortState
+    announces: bool
+    fallback: UUID | None = None  # the hypervisor that has the guest when our leg has no carrier
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A claim's kind, step and ends."""
+
+    kind: Kind
+    step: Step
+    source: UUID | None
+    destination: UUID | None
+
+
+def seats(bound: UUID | None, passage: Passage | None) -> tuple[Seat, ...]:
+    """Where a port's entries belong now; the last seat is the preferred announcer, if any announces."""
+    if passage is None or passage.step is Step.DONE:
+        return (Seat(bound, PortState.ACTIVE, announces=True),) if bound else ()
+    source, destination, step = passage.source, passage.destination, passage.step
+    if step in {Step.REGISTER, Step.FORGET}:
+        return ()
+    if passage.kind in {Kind.CREATE, Kind.START} and destination:
+        return (Seat(destination, PortState.ACTIVE, announces=step is Step.ANNOUNCE),)
+    if passage.kind is Kind.LIVE and source and destination:
+        if step is Step.WITHDRAW:
+            return (Seat(destination, PortState.ACTIVE, announces=True),)
+        return (
+            Seat(source, PortState.LEAVING, announces=True, fallback=destination),
+            Seat(
+                destination,
+                PortState.STANDBY if step is Step.PREPARE else PortState.ACTIVE,
+                announces=step is Step.ANNOUNCE,
+            ),
+        )
+    return ()

@@ -1,0 +1,142 @@
+"""`python -m services.placement.poller`: hears every agent's heartbeat, and the edges' routes as they change.
+
+One asyncio process. A heartbeat is a poll: it says which generation and digest the kernel was last read back to hold.
+What differs from the database rings a wake-up; nothing is decided here, and nothing is withdrawn because an agent is
+silent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from uuid import UUID
+
+import structlog
+
+from common import logs
+from common.db import Database
+from common.errors import DomainError
+from common.tasks import Bells, celery
+from services.netagent.client import AsyncAgentClient
+from services.netagent.wire import State
+from services.placement import bells
+from services.placement.agents import service_token
+from services.placement.model import Node
+from services.placement.move import Step
+from services.placement.settings import PlacementSettings
+from services.placement.store import entries, instances, nodes
+
+log = structlog.get_logger()
+
+LONG_POLL_S = 25.0
+DIFFERENT_POLLS = 3  # an agent mends its own drift first; one that stays different gets everything anew
+
+
+class Poller:
+    """Polls every node once a period, and keeps a long poll open to each edge."""
+
+    def __init__(self, settings: PlacementSettings, database: Database) -> None:
+        self._settings = settings
+        self._db = database
+        self._clients: dict[tuple[UUID, str], AsyncAgentClient] = {}
+        self._differs: dict[UUID, int] = {}
+        self._watches: dict[UUID, asyncio.Task[None]] = {}
+
+    def _client(self, node: Node) -> AsyncAgentClient:
+        key = (node.id, node.agent_url)
+        if key not in self._clients:
+            self._clients[key] = AsyncAgentClient(
+                node.agent_url,
+                node.id,
+                token=service_token(self._settings, f"node/{node.id}"),
+                certificate=self._settings.certificate,
+                certificate_key=self._settings.certificate_key,
+                node_ca=self._settings.node_ca,
+            )
+        return self._clients[key]
+
+    async def run(self) -> None:
+        while True:
+            try:
+                await self._round()
+            except DomainError as error:  # the database is away: nobody is polled, nothing is concluded from it
+                log.warning("poller.deferred", code=error.code, error=error.message)
+            await asyncio.sleep(self._settings.poll_seconds * random.uniform(0.9, 1.1))  # noqa: S311  jitter
+
+    async def _round(self) -> None:
+        fleet = await asyncio.to_thread(self._fleet)
+        for node in fleet:
+            if node.role == "edge" and node.id not in self._watches:
+                self._watches[node.id] = asyncio.create_task(self._watch(node))
+        answers = await asyncio.gather(*(self._ask(node) for node in fleet))
+        heard = {node.id: state for node, state in zip(fleet, answers, strict=True) if state is not None}
+        await asyncio.to_thread(self._hear, heard)
+
+    def _fleet(self) -> list[Node]:
+        with self._db.transaction() as tx:
+            return nodes.all_nodes(tx)
+
+    async def _ask(self, node: Node) -> State | None:
+        try:
+            return await self._client(node).state()
+        except DomainError:
+            return None
+
+    def _hear(self, heard: dict[UUID, State]) -> None:
+        with self._db.transaction() as tx:
+            returned = [node for node in nodes.all_nodes(tx) if node.id in heard and not nodes.up(node)]
+            nodes.seen(tx, list(heard))
+            for node in returned:
+                tx.ring(bells.NODE, str(node.id))
+            for node in nodes.all_nodes(tx):
+                if node.id in heard:
+                    bell = self._judge(node, heard[node.id], entries.epoch(tx))
+                    if bell is not None:
+                        tx.ring(bell, str(node.id))
+
+    def _judge(self, node: Node, state: State, epoch: int) -> str | None:
+        """The wake-up that a heartbeat calls for."""
+        if state.epoch > epoch:
+            log.error("node.ahead", node=node.name, epoch=state.epoch, ours=epoch)
+            return None
+        if node.generation > node.applied_generation:
+            self._differs.pop(node.id, None)
+            return bells.NODE
+        same = state.generation == node.generation and state.digest == entries.expected_digest(node)
+        count = 0 if same else self._differs.get(node.id, 0) + 1
+        self._differs[node.id] = count
+        if count == 1:
+            log.warning("node.differs", node=node.name, generation=state.generation, wanted=node.generation)
+        return bells.RESYNC if count >= DIFFERENT_POLLS else None
+
+    async def _watch(self, edge: Node) -> None:
+        """Ring what waits for the fabric whenever the edge's routes change."""
+        after = 0
+        while True:
+            try:
+                changes = await self._client(edge).changes(after, LONG_POLL_S)
+            except DomainError:
+                await asyncio.sleep(self._settings.poll_seconds)
+                continue
+            after = changes.next
+            if changes.prefixes:
+                await asyncio.to_thread(self._ring_announcing)
+
+    def _ring_announcing(self) -> None:
+        try:
+            with self._db.transaction() as tx:
+                for operation_id in instances.claims_at(tx, Step.ANNOUNCE):
+                    tx.ring(bells.OPERATION, operation_id)
+        except DomainError as error:
+            log.warning("poller.deferred", code=error.code, error=error.message)
+
+
+def main() -> None:
+    settings = PlacementSettings()
+    logs.configure("poller")
+    ring = Bells(celery("placement", settings.broker_url), bells.queue_of)
+    asyncio.run(Poller(settings, Database(settings.database_url, ring, pool_size=2)).run())
+
+
+if __name__ == "__main__":
+    main()

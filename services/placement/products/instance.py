@@ -1,0 +1,295 @@
+"""Instances: what a customer asks of them, and what they ask of a node."""
+
+from __future__ import annotations
+
+import re
+from uuid import UUID
+
+from sqlalchemy.exc import IntegrityError
+
+from common.auth import Principal
+from common.db import Transaction
+from common.web import Page, Paging, check_revision
+from services.placement import bells, scheduler, wire
+from services.placement.desired import derive_port, passage_of
+from services.placement.errors import (
+    CapacityExhausted,
+    FlavorUnknown,
+    HypervisorChosen,
+    InstanceBusy,
+    InstanceNameReserved,
+    InstanceNameTaken,
+    InstanceState,
+    InstanceUnknown,
+    ModeUnsupported,
+    NodeFull,
+    NodeUnknown,
+    NodeUnsuitable,
+    PrefixExhausted,
+    SameHypervisor,
+    ZoneUnknown,
+)
+from services.placement.model import Claim, Flavor, Instance, Operation, Port, Zone
+from services.placement.move import Kind, first_step, seats
+from services.placement.service import operation_wire, project_of
+from services.placement.snapshot import Sequenced
+from services.placement.store import instances, nodes, operations
+
+KIND = "instance"
+MODES = {"nat": {"nat", "isolated"}, "dual": {"nat", "routed", "isolated"}, "routed": {"routed", "isolated"}}
+DEFAULT_MODE = {"nat": "nat", "dual": "routed", "routed": "routed"}
+NODE_NAMES = re.compile(r"^(z\d+-)?(internet|edge|control|(gateway|hypervisor)-\d+)$")
+
+
+def resources(flavor: Flavor) -> dict[str, int]:
+    """What an instance of `flavor` takes of a node, in OpenStack Placement's classes and units."""
+    return {"VCPU": flavor.vcpus, "MEMORY_MB": flavor.memory_mb, "DISK_GB": flavor.disk_gb}
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+
+def get(tx: Transaction, principal: Principal, instance_id: UUID) -> wire.Instance:
+    return instance_wire(tx, _instance(tx, principal, instance_id))
+
+
+def _instance(tx: Transaction, principal: Principal, instance_id: UUID) -> Instance:
+    instance = instances.instance(tx, instance_id, project_of(principal))
+    if instance is None:
+        raise InstanceUnknown(f"there is no instance {instance_id}")
+    return instance
+
+
+def page(
+    tx: Transaction,
+    principal: Principal,
+    paging: Paging,
+    zone: str | None,
+    name: str | None,
+    hypervisor: str | None,
+) -> Page[wire.Instance]:
+    node = nodes.node_by_name(tx, hypervisor) if hypervisor else None
+    if hypervisor and node is None:
+        return Page(items=[])
+    found = instances.instances(tx, paging, project_of(principal), zone, name, node.id if node else None)
+    return paging.page([instance_wire(tx, item) for item in found], key=lambda item: [item.name, str(item.id)])
+
+
+def state_of(port: Port) -> wire.InstanceState:
+    if port.claim is not None:
+        return {
+            Kind.CREATE: wire.InstanceState.CREATING,
+            Kind.START: wire.InstanceState.STARTING,
+            Kind.LIVE: wire.InstanceState.MOVING,
+            Kind.STOP: wire.InstanceState.STOPPING,
+            Kind.DELETE: wire.InstanceState.DELETING,
+        }[Kind(port.claim.kind)]
+    return wire.InstanceState.RUNNING if port.node_id else wire.InstanceState.ARCHIVED
+
+
+def instance_wire(tx: Transaction, instance: Instance) -> wire.Instance:
+    port = instance.port
+    node = nodes.node(tx, port.node_id) if port.node_id else None
+    return wire.Instance(
+        id=instance.id,
+        project=instance.project,
+        zone=instance.zone,
+        name=instance.name,
+        flavor=instance.flavor.name,
+        state=state_of(port),
+        hypervisor=node.name if node else None,
+        port=_port_wire(tx, port),
+        operation=port.claim.operation_id if port.claim else None,
+        revision=instance.revision,
+        created_at=instance.created_at,
+        updated_at=instance.updated_at,
+    )
+
+
+def _port_wire(tx: Transaction, port: Port) -> wire.Port:
+    where = seats(port.node_id, passage_of(port.claim))
+    announcer = next((seat.node for seat in reversed(where) if seat.announces), None)
+    sequences = instances.sequences(tx, [address.prefix for address in port.addresses])
+    flexible = [
+        wire.PortAddress(
+            prefix=str(address.prefix),
+            host=address.host,
+            flexible_ip=address.flexible_ip,
+            announced=announcer is not None and port.mode != "isolated",
+            sequence=sequences.get(address.prefix, Sequenced(0, None, None)).current,
+        )
+        for address in port.addresses
+    ]
+    bound = [
+        wire.PortAddress(
+            prefix=str(held.prefix),
+            host=str(instances.host_of(held.prefix)),
+            flexible_ip=None,
+            announced=False,
+            sequence=0,
+        )
+        for held in port.node_addresses
+    ]
+    return wire.Port(id=port.id, mac=port.mac, mode=wire.Mode(port.mode), addresses=flexible + bound)
+
+
+# --- changing --------------------------------------------------------------------------------------------------------
+
+
+def mode_for(zone: Zone, asked: wire.Mode | None) -> str:
+    """Raises ModeUnsupported."""
+    mode = str(asked) if asked else DEFAULT_MODE[zone.stack]
+    if mode not in MODES[zone.stack]:
+        raise ModeUnsupported(f"zone {zone.name} has the stack {zone.stack}: no ports of mode {mode}")
+    return mode
+
+
+def zone_and_mode(tx: Transaction, body: wire.InstanceCreate) -> str:
+    """The mode a new instance will have, before anything else is asked. Raises ZoneUnknown, ModeUnsupported."""
+    zone = nodes.zone(tx, body.zone)
+    if zone is None:
+        raise ZoneUnknown(f"there is no zone {body.zone!r}")
+    return mode_for(zone, body.mode)
+
+
+def create(tx: Transaction, principal: Principal, body: wire.InstanceCreate, mode: str) -> wire.Operation:
+    """Place a new instance and start creating it.
+
+    Raises FlavorUnknown, InstanceNameReserved, InstanceNameTaken, HypervisorChosen, NodeUnknown, NodeFull,
+    NodeUnsuitable, CapacityExhausted, PrefixExhausted.
+    """
+    if NODE_NAMES.match(body.name):
+        raise InstanceNameReserved(f"{body.name!r} is a name for nodes; choose another")
+    flavor = instances.flavor(tx, body.flavor)
+    if flavor is None:
+        raise FlavorUnknown(f"there is no flavour {body.flavor!r}")
+    instance = Instance(project=principal.project, zone=body.zone, name=body.name, flavor=flavor)
+    tx.session.add(instance)
+    try:
+        tx.session.flush()
+    except IntegrityError as error:
+        raise InstanceNameTaken(f"the project has an instance {body.name!r} already") from error
+    port = Port(kind=KIND, target_id=instance.id, mode=mode, instance=instance)
+    tx.session.add(port)
+    tx.session.flush()
+    claim, operation = _claim(tx, port, Kind.CREATE)
+    claim.requested = {"addresses": [str(fip) for fip in body.addresses], "allocate": list(body.allocate)}
+    _place(tx, principal, port, claim, body.hypervisor)
+    return operation_wire(operation)
+
+
+def start(
+    tx: Transaction, principal: Principal, instance_id: UUID, body: wire.InstanceStart, expected: int | None
+) -> wire.Operation:
+    """Start an archived instance, on whatever hypervisor has room."""
+    instance = _ready(tx, principal, instance_id, expected, running=False)
+    claim, operation = _claim(tx, instance.port, Kind.START)
+    _place(tx, principal, instance.port, claim, body.hypervisor)
+    derive_port(tx, instance.port)
+    return operation_wire(operation)
+
+
+def stop(tx: Transaction, principal: Principal, instance_id: UUID, expected: int | None) -> wire.Operation:
+    """Archive an instance: its compute is freed, its addresses stay attached and are not announced."""
+    instance = _ready(tx, principal, instance_id, expected, running=True)
+    _, operation = _claim(tx, instance.port, Kind.STOP)
+    derive_port(tx, instance.port)
+    return operation_wire(operation)
+
+
+def move(
+    tx: Transaction, principal: Principal, instance_id: UUID, body: wire.InstanceMove, expected: int | None
+) -> wire.Operation:
+    """Live move to a named hypervisor, or to any other."""
+    instance = _ready(tx, principal, instance_id, expected, running=True)
+    claim, operation = _claim(tx, instance.port, Kind.LIVE)
+    _place(tx, principal, instance.port, claim, body.to)
+    derive_port(tx, instance.port)
+    return operation_wire(operation)
+
+
+def delete(tx: Transaction, principal: Principal, instance_id: UUID, expected: int | None) -> wire.Operation:
+    """Delete an instance, running or archived; its flexible IPs stay reserved."""
+    instance = _ready(tx, principal, instance_id, expected, running=None)
+    _, operation = _claim(tx, instance.port, Kind.DELETE)
+    derive_port(tx, instance.port)
+    return operation_wire(operation)
+
+
+def _ready(
+    tx: Transaction, principal: Principal, instance_id: UUID, expected: int | None, *, running: bool | None
+) -> Instance:
+    """The instance, its port locked, in a state to be changed. Raises InstanceBusy, InstanceState, StaleRevision."""
+    instance = _instance(tx, principal, instance_id)
+    instances.port(tx, instance.port.id, lock=True)
+    check_revision(expected, instance.revision)
+    if instance.port.claim is not None:
+        raise InstanceBusy(f"{instance.name} is being changed by {instance.port.claim.operation_id}; wait for it")
+    if running is not None and (instance.port.node_id is not None) != running:
+        state = state_of(instance.port)
+        raise InstanceState(f"{instance.name} is {state}, not {'running' if running else 'archived'}")
+    return instance
+
+
+def _claim(tx: Transaction, port: Port, kind: Kind) -> tuple[Claim, Operation]:
+    name = "move" if kind is Kind.LIVE else str(kind)
+    resource = f"/placement/v1/instances/{port.target_id}"
+    operation = operations.add(tx, f"instance.{name}", resource, port.instance.project)
+    claim = Claim(
+        port_id=port.id,
+        operation_id=operation.id,
+        kind=kind,
+        step=first_step(kind),
+        source_id=port.node_id,
+        destination_id=None,
+    )
+    tx.session.add(claim)
+    port.claim = claim
+    port.instance.revision += 1
+    tx.session.flush()
+    tx.ring(bells.OPERATION, operation.id)
+    return claim, operation
+
+
+def _place(tx: Transaction, principal: Principal, port: Port, claim: Claim, wanted: str | None) -> None:
+    """Choose the destination and hold its capacity and node-bound addresses for the claim."""
+    instance = port.instance
+    if wanted is not None and claim.kind != Kind.LIVE and "operator" not in principal.roles:
+        raise HypervisorChosen("only an operator chooses the hypervisor; leave it out")
+    needed = resources(instance.flavor)
+    if wanted is not None:
+        node_id = _named(tx, port, wanted)
+    else:
+        exclude = frozenset({port.node_id} if port.node_id else ())
+        found = scheduler.candidates(nodes.hosts(tx, instance.zone), needed, exclude=exclude)
+        if not found:
+            raise CapacityExhausted(f"no {'other ' if exclude else ''}hypervisor of zone {instance.zone} has room")
+        node_id = found[0].id
+    nodes.lock_supply(tx, node_id)
+    host = next(item for item in nodes.hosts(tx, instance.zone) if item.id == node_id)
+    if not host.schedulable:
+        raise NodeUnsuitable(f"{host.name} is disabled or does not answer")
+    if not host.fits(needed):
+        raise NodeFull(f"{host.name} has no room for flavour {instance.flavor.name}")
+    nodes.allocate(tx, claim.consumer, node_id, instance.project, needed)
+    claim.destination_id = node_id
+    if port.mode == "nat":
+        _take_node_addresses(tx, port, node_id)
+    tx.session.flush()
+
+
+def _named(tx: Transaction, port: Port, name: str) -> UUID:
+    node = nodes.node_by_name(tx, name)
+    if node is None or node.zone != port.instance.zone or node.role != "hypervisor":
+        raise NodeUnknown(f"zone {port.instance.zone} has no hypervisor {name!r}")
+    if node.id == port.node_id:
+        raise SameHypervisor(f"{port.instance.name} is on {name} already")
+    return node.id
+
+
+def _take_node_addresses(tx: Transaction, port: Port, node_id: UUID) -> None:
+    node = nodes.node(tx, node_id)
+    for prefix in (node.private_prefix, node.legacy_prefix) if node else ():
+        if prefix is not None and instances.take_node_address(tx, port.instance.zone, node_id, prefix, port.id) is None:
+            raise PrefixExhausted(f"no address is left in {prefix}")
+    tx.session.expire(port, ["node_addresses"])

@@ -1,0 +1,161 @@
+"""Takes operations to their end, one step at a time: asks `move.next_step`, writes what it decides, and acts.
+
+A worker killed after any commit is resumed by another: every step re-reads, and writes only while the claim is still at
+the step it was judged at.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import structlog
+
+from common.db import Database, Transaction
+from common.errors import DomainError, Unavailable
+from services.ipam.client import IpamClient
+from services.placement import ledger, move
+from services.placement.address_sets import AddressSets, store_addresses
+from services.placement.agents import Agents
+from services.placement.desired import derive_port, passage_of
+from services.placement.errors import AddressUnusable
+from services.placement.model import Claim, Operation, Port
+from services.placement.move import Advance, Facts, Kind, Step
+from services.placement.store import instances, nodes, operations
+from services.placement.sync import NodeSync, pending
+
+log = structlog.get_logger()
+
+
+class Progress:
+    """Drives the operations of ports."""
+
+    def __init__(self, database: Database, agents: Agents, ipam: IpamClient, sync: NodeSync, sets: AddressSets) -> None:
+        self._db = database
+        self._agents = agents
+        self._ipam = ipam
+        self._sync = sync
+        self._sets = sets
+
+    def take(self, operation_id: str) -> None:
+        """Take an operation as far as it goes now."""
+        while self._step(operation_id):
+            pass
+
+    def _step(self, operation_id: str) -> bool:
+        """One step; False when there is nothing more to do now."""
+        with self._db.transaction() as tx:
+            claim = instances.claim_of_operation(tx, operation_id)
+            port = instances.port(tx, claim.port_id) if claim else None
+        if claim is None or port is None:
+            return False
+        self._sync.port(port.id)
+        try:
+            outside = self._outside_facts(claim, port)
+        except AddressUnusable as error:
+            self._abandon(operation_id, error)
+            return False
+        reached = self._judge(operation_id, Step(claim.step), outside)
+        if reached is Step.DONE:
+            self._sets.report(port.id)
+        return reached not in {None, Step.DONE}
+
+    def _judge(self, operation_id: str, judged: Step, outside: Facts) -> Step | None:
+        """The step reached; None when it must wait, or another worker ended it."""
+        with self._db.transaction() as tx:
+            claim = instances.claim_of_operation(tx, operation_id, lock=True)
+            operation = operations.get(tx, operation_id, lock=True)
+            if claim is None or operation is None:
+                return None
+            if claim.step != judged:
+                return Step(claim.step)
+            facts = Facts(pending(tx, claim.port_id), outside.ledger_done, outside.converged)
+            decision = move.next_step(Kind(claim.kind), judged, facts)
+            if isinstance(decision, Advance):
+                self._advance(tx, claim, operation, decision.step)
+                return decision.step
+            operation.wait(decision.code, decision.text, decision.unblock)
+            return None
+
+    def _outside_facts(self, claim: Claim, port: Port) -> Facts:
+        """What the ledger or the edge must be asked for at this step. Raises AddressUnusable."""
+        try:
+            if claim.step == Step.REGISTER:
+                addresses = [UUID(text) for text in claim.requested.get("addresses", [])]
+                fetched = ledger.register(
+                    self._ipam, port, claim.operation_id, addresses, claim.requested.get("allocate", [])
+                )
+                with self._db.transaction() as tx:
+                    locked = instances.port(tx, port.id, lock=True)
+                    if locked is not None:
+                        store_addresses(tx, locked, fetched)
+                return Facts(ledger_done=True)
+            if claim.step == Step.FORGET:
+                self._ipam.delete_target(port.kind, port.target_id)
+                return Facts(ledger_done=True)
+            if claim.step == Step.ANNOUNCE:
+                return Facts(converged=self._converged(claim, port))
+        except Unavailable as error:
+            log.warning("operation.waits", operation=claim.operation_id, step=claim.step, error=error.message)
+        return Facts()
+
+    def _converged(self, claim: Claim, port: Port) -> bool:
+        """Whether the edge's kernel sends every announced address of the port to the destination, and there alone."""
+        if port.mode != "routed" or not port.addresses or claim.destination_id is None:
+            return True
+        prefixes = [str(address.prefix) for address in port.addresses]
+        with self._db.transaction() as tx:
+            destination = nodes.node(tx, claim.destination_id)
+            edges = nodes.nodes_of_zone(tx, port.instance.zone, "edge")
+        if destination is None:
+            return False
+        for edge in edges:
+            routes = self._agents.of(edge.id, edge.agent_url).edge_routes(prefixes)
+            if any(route.next_hops != [str(destination.endpoint)] for route in routes):
+                return False
+        return True
+
+    def _advance(self, tx: Transaction, claim: Claim, operation: Operation, step: Step) -> None:
+        port = instances.port(tx, claim.port_id, lock=True)
+        if port is None:
+            return
+        passage = passage_of(claim)
+        assert passage is not None  # noqa: S101  the claim is there
+        claim.step = step
+        operation.reach(step, move.progress(passage.kind, step))
+        tx.session.flush()
+        if step is Step.DONE:
+            self._finish(tx, port, claim, operation)
+        else:
+            derive_port(tx, port)
+
+    @staticmethod
+    def _finish(tx: Transaction, port: Port, claim: Claim, operation: Operation) -> None:
+        instance = port.instance
+        kind = Kind(claim.kind)
+        nodes.transfer(tx, claim.consumer, instance.id)
+        instances.free_node_addresses(tx, port, keep=claim.destination_id)
+        port.node_id = claim.destination_id
+        instance.revision += 1
+        destination = nodes.node(tx, claim.destination_id) if claim.destination_id else None
+        operation.succeed({"hypervisor": destination.name if destination else None})
+        if kind is Kind.DELETE:
+            tx.session.delete(instance)
+        else:
+            tx.session.delete(claim)
+            port.claim = None
+            tx.session.flush()
+            derive_port(tx, port)
+
+    def _abandon(self, operation_id: str, error: DomainError) -> None:
+        """A creation whose addresses the ledger refuses: the instance stays archived, and the operation says why."""
+        with self._db.transaction() as tx:
+            claim = instances.claim_of_operation(tx, operation_id, lock=True)
+            operation = operations.get(tx, operation_id, lock=True)
+            if claim is None or operation is None:
+                return
+            nodes.free(tx, claim.consumer)
+            port = instances.port(tx, claim.port_id, lock=True)
+            if port is not None:
+                instances.free_node_addresses(tx, port)
+            tx.session.delete(claim)
+            operation.fail(error.code, error.message)

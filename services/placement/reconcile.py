@@ -1,0 +1,65 @@
+"""Brings the world to what the database says. The Celery tasks call this, and nothing else.
+
+Everything re-reads, acts, and writes with compare-and-swap: it may be called twice at once, in any order, or not at all
+until the sweep. No database session is held across a call to an agent or the ledger.
+"""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+
+from common.db import Database
+from services.ipam.client import IpamClient
+from services.placement import bells
+from services.placement.address_sets import AddressSets
+from services.placement.agents import Agents
+from services.placement.desired import derive_zone
+from services.placement.products import instance
+from services.placement.progress import Progress
+from services.placement.store import instances, nodes, operations
+from services.placement.sync import NodeSync
+
+
+class Reconciler:
+    """The controller's hands, by subject."""
+
+    def __init__(self, database: Database, agents: Agents, ipam: IpamClient) -> None:
+        self._db = database
+        self._ipam = ipam
+        self.sync = NodeSync(database, agents)
+        self.sets = AddressSets(database, ipam, self.sync)
+        self.progress = Progress(database, agents, ipam, self.sync, self.sets)
+
+    def pools(self) -> None:
+        """Fetch the zones' public prefixes from the ledger; the edges and the gateways answer for them."""
+        with self._db.transaction() as tx:
+            names = nodes.zone_names(tx)
+        for name in names:
+            prefixes = {ip_network(prefix.cidr) for pool in self._ipam.pools(name) for prefix in pool.prefixes}
+            with self._db.transaction() as tx:
+                zone = nodes.zone(tx, name, lock=True)
+                if zone is None or prefixes == set(nodes.zone_prefixes(tx, name)):
+                    continue
+                nodes.set_zone_prefixes(tx, name, prefixes)
+                for node_id in derive_zone(tx, zone):
+                    tx.ring(bells.NODE, str(node_id))
+
+    def sweep(self) -> None:
+        """Find all work that wake-ups missed, from the database and the ledger alone, and ring for it."""
+        with self._db.transaction() as tx:
+            for node_id in nodes.unrealized(tx):
+                tx.ring(bells.NODE, str(node_id))
+            for operation_id in operations.unfinished(tx):
+                tx.ring(bells.OPERATION, operation_id)
+            for port_id in instances.unreported(tx):
+                tx.ring(bells.REPORT, str(port_id))
+            tx.ring(bells.POOLS)
+        lagging = list(self._ipam.lagging(instance.KIND))
+        with self._db.transaction() as tx:
+            for target in lagging:
+                tx.ring(bells.ADDRESS_SET, target.target.kind, str(target.target.id))
+
+    def expire(self) -> None:
+        """Forget answers to Idempotency-Keys after their 24 hours."""
+        with self._db.transaction() as tx:
+            operations.expire_keys(tx)

@@ -1,0 +1,70 @@
+"""Which hypervisor takes an instance. Pure: facts in, an order of candidates out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Supply:
+    """A node's inventory of one resource class, and what is used of it."""
+
+    total: int
+    reserved: int
+    min_unit: int
+    max_unit: int
+    step_size: int
+    allocation_ratio: float
+    used: int
+
+    @property
+    def capacity(self) -> int:
+        return int((self.total - self.reserved) * self.allocation_ratio)
+
+    def holds(self, amount: int) -> bool:
+        """Whether `amount` more fits, in OpenStack Placement's sense."""
+        fits = self.used + amount <= self.capacity
+        return fits and self.min_unit <= amount <= self.max_unit and amount % self.step_size == 0
+
+    def left_after(self, amount: int) -> Fraction:
+        """The free share that remains, 0 to 1."""
+        return Fraction(self.capacity - self.used - amount, self.capacity) if self.capacity else Fraction(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A hypervisor as the scheduler sees it."""
+
+    id: UUID
+    name: str
+    schedulable: bool  # enabled and up
+    traits: frozenset[str]
+    supplies: Mapping[str, Supply]
+
+    def fits(self, resources: Mapping[str, int]) -> bool:
+        wanted = {name: amount for name, amount in resources.items() if amount}
+        return all(name in self.supplies and self.supplies[name].holds(amount) for name, amount in wanted.items())
+
+
+def candidates(
+    hosts: Iterable[Host],
+    resources: Mapping[str, int],
+    required: frozenset[str] = frozenset(),
+    exclude: frozenset[UUID] = frozenset(),
+) -> list[Host]:
+    """The hosts that can take `resources`, best first: spread by the share that stays free of the scarcest class."""
+    able = [
+        host
+        for host in hosts
+        if host.schedulable and host.id not in exclude and required <= host.traits and host.fits(resources)
+    ]
+    return sorted(able, key=lambda host: (-_headroom(host, resources), host.name))
+
+
+def _headroom(host: Host, resources: Mapping[str, int]) -> Fraction:
+    return min(
+        (host.supplies[name].left_after(amount) for name, amount in resources.items() if amount), default=Fraction(1)
+    )

@@ -1,0 +1,254 @@
+"""Use cases of zones, nodes, flavours and operations."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address, ip_network
+from uuid import UUID
+
+from sqlalchemy.exc import IntegrityError
+
+from common.auth import Principal
+from common.db import Transaction, violated
+from common.web import Page, Paging, check_revision
+from services.placement import bells, wire
+from services.placement.desired import derive_zone
+from services.placement.errors import (
+    FlavorInUse,
+    FlavorTaken,
+    FlavorUnknown,
+    NodeImmutable,
+    NodeInvalid,
+    NodeUnknown,
+    OperationUnknown,
+    PrefixOverlap,
+    ZoneImmutable,
+    ZoneUnknown,
+)
+from services.placement.model import Flavor, Inventory, Node, Operation, Prefix, Zone
+from services.placement.store import entries, instances, nodes, operations
+
+
+def project_of(principal: Principal) -> str | None:
+    """The project a caller is confined to; None sees all."""
+    return None if principal.sees_all_projects else principal.project
+
+
+# --- zones -----------------------------------------------------------------------------------------------------------
+
+
+def put_zone(tx: Transaction, name: str, body: wire.ZonePut) -> wire.Zone:
+    """Register a zone. Raises ZoneImmutable if it exists with another region or stack."""
+    zone = nodes.zone(tx, name, lock=True)
+    if zone is None:
+        zone = Zone(name=name, region=body.region, stack=body.stack)
+        tx.session.add(zone)
+        tx.session.flush()
+        tx.ring(bells.POOLS, name)
+    elif (zone.region, zone.stack) != (body.region, body.stack):
+        raise ZoneImmutable(f"zone {name} is of region {zone.region} and stack {zone.stack}")
+    return zone_wire(zone)
+
+
+def zone_wire(zone: Zone) -> wire.Zone:
+    return wire.Zone(name=zone.name, region=zone.region, stack=wire.Stack(zone.stack), revision=zone.revision)
+
+
+def get_zone(tx: Transaction, name: str) -> wire.Zone:
+    zone = nodes.zone(tx, name)
+    if zone is None:
+        raise ZoneUnknown(f"there is no zone {name!r}")
+    return zone_wire(zone)
+
+
+def list_zones(tx: Transaction, paging: Paging) -> Page[wire.Zone]:
+    return paging.page([zone_wire(zone) for zone in nodes.zones(tx, paging)], key=lambda zone: [zone.name])
+
+
+# --- nodes -----------------------------------------------------------------------------------------------------------
+
+
+def put_node(tx: Transaction, node_id: UUID, body: wire.NodePut) -> wire.Node:
+    """Register a node, or change what may change. Raises ZoneUnknown, NodeInvalid, NodeImmutable, PrefixOverlap."""
+    zone = nodes.zone(tx, body.zone, lock=True)
+    if zone is None:
+        raise ZoneUnknown(f"there is no zone {body.zone!r}")
+    endpoint, private, legacy = _addressing(body)
+    node = nodes.node(tx, node_id)
+    if node is None:
+        node = Node(id=node_id, name=body.name, zone=body.zone, role=body.role, revision=0)
+        tx.session.add(node)
+    elif (node.name, node.zone, node.role) != (body.name, body.zone, body.role):
+        raise NodeImmutable(f"node {node_id} is {node.name} ({node.role}) of zone {node.zone}")
+    node.agent_url, node.endpoint = body.agent_url, endpoint
+    node.private_prefix, node.legacy_prefix = private, legacy
+    node.traits = sorted(set(body.traits))
+    offered = {item.resource_class: item for item in body.inventories}
+    node.inventories = [Inventory(node_id=node_id, **item.model_dump()) for item in offered.values()]
+    node.revision += 1
+    try:
+        tx.session.flush()
+    except IntegrityError as error:
+        constraint = violated(error) or ""
+        if "prefix" in constraint:
+            raise PrefixOverlap(f"another node of zone {body.zone} holds a part of {private} or {legacy}") from error
+        raise NodeImmutable(f"another node has the name {body.name!r} or the endpoint {endpoint}") from error
+    for changed in derive_zone(tx, zone):
+        tx.ring(bells.NODE, str(changed))
+    return node_wire(tx, node)
+
+
+def _addressing(body: wire.NodePut) -> tuple[IPv4Address, Prefix | None, Prefix | None]:
+    try:
+        endpoint = ip_address(body.endpoint)
+        private = ip_network(body.private_prefix) if body.private_prefix else None
+        legacy = ip_network(body.legacy_prefix) if body.legacy_prefix else None
+    except ValueError as error:
+        raise NodeInvalid(str(error)) from error
+    if not isinstance(endpoint, IPv4Address):
+        raise NodeInvalid("the endpoint is an IPv4 address of the fabric")
+    if private is not None and not (isinstance(private, IPv4Network) and private.subnet_of(IPv4Network("10.0.0.0/8"))):
+        raise NodeInvalid("the private prefix is a part of 10.0.0.0/8")
+    if legacy is not None and not (isinstance(legacy, IPv6Network) and legacy.prefixlen <= 62):
+        raise NodeInvalid("the legacy prefix is an IPv6 prefix of at most 62 bits: guests get a /64 each")
+    if body.role is not wire.NodeRole.HYPERVISOR and (private or legacy or body.inventories):
+        raise NodeInvalid("only hypervisors have prefixes and inventories")
+    return endpoint, private, legacy
+
+
+def update_node(tx: Transaction, node_id: UUID, body: wire.NodeUpdate, expected: int | None) -> wire.Node:
+    node = _node(tx, node_id)
+    check_revision(expected, node.revision)
+    if node.admin_state != body.admin_state:
+        node.admin_state = body.admin_state
+        node.revision += 1
+    return node_wire(tx, node)
+
+
+def get_node(tx: Transaction, node_id: UUID) -> wire.Node:
+    return node_wire(tx, _node(tx, node_id))
+
+
+def _node(tx: Transaction, node_id: UUID) -> Node:
+    node = nodes.node(tx, node_id)
+    if node is None:
+        raise NodeUnknown(f"there is no node {node_id}")
+    return node
+
+
+def list_nodes(
+    tx: Transaction, paging: Paging, zone: str | None, role: wire.NodeRole | None, name: str | None
+) -> Page[wire.Node]:
+    found = nodes.nodes(tx, paging, zone, role, name)
+    used = nodes.usage(tx, [node.id for node in found])
+    counts = nodes.instance_counts(tx, [node.id for node in found])
+    shown = [_node_wire(node, used, counts, entries.failures(tx, node.id)) for node in found]
+    return paging.page(shown, key=lambda node: [node.name, str(node.id)])
+
+
+def node_wire(tx: Transaction, node: Node) -> wire.Node:
+    used = nodes.usage(tx, [node.id])
+    return _node_wire(node, used, nodes.instance_counts(tx, [node.id]), entries.failures(tx, node.id))
+
+
+def _node_wire(
+    node: Node, used: dict[tuple[UUID, str], int], counts: dict[UUID, int], failures: list[str]
+) -> wire.Node:
+    heartbeat = None
+    if node.seen_at is not None:
+        heartbeat = wire.Heartbeat(seen_at=node.seen_at, generation=node.applied_generation)
+    return wire.Node(
+        id=node.id,
+        name=node.name,
+        zone=node.zone,
+        role=wire.NodeRole(node.role),
+        admin_state=wire.AdminState(node.admin_state),
+        condition=wire.Condition.UP if nodes.up(node) else wire.Condition.UNREACHABLE,
+        agent_url=node.agent_url,
+        endpoint=str(node.endpoint),
+        private_prefix=str(node.private_prefix) if node.private_prefix else None,
+        legacy_prefix=str(node.legacy_prefix) if node.legacy_prefix else None,
+        inventories=[wire.Inventory.model_validate(item, from_attributes=True) for item in node.inventories],
+        used={item.resource_class: used.get((node.id, item.resource_class), 0) for item in node.inventories},
+        traits=node.traits,
+        instances=counts.get(node.id, 0),
+        generation=node.generation,
+        realized_generation=node.applied_generation,
+        failures=failures,
+        heartbeat=heartbeat,
+        revision=node.revision,
+    )
+
+
+def list_allocations(tx: Transaction, node_id: UUID, paging: Paging) -> Page[wire.Allocation]:
+    node = _node(tx, node_id)
+    by_consumer: dict[UUID, wire.Allocation] = {}
+    for row in nodes.allocations(tx, node_id, paging):
+        allocation = by_consumer.setdefault(
+            row.consumer, wire.Allocation(consumer=row.consumer, project=row.project, node=node.name, resources={})
+        )
+        allocation.resources[row.resource_class] = row.used
+    return paging.page(list(by_consumer.values()), key=lambda item: [str(item.consumer)])
+
+
+# --- flavours --------------------------------------------------------------------------------------------------------
+
+
+def create_flavor(tx: Transaction, body: wire.FlavorCreate) -> wire.Flavor:
+    flavor = Flavor(**body.model_dump())
+    tx.session.add(flavor)
+    try:
+        tx.session.flush()
+    except IntegrityError as error:
+        raise FlavorTaken(f"there is a flavour {body.name!r} already") from error
+    return flavor_wire(flavor)
+
+
+def flavor_wire(flavor: Flavor) -> wire.Flavor:
+    return wire.Flavor.model_validate(flavor, from_attributes=True)
+
+
+def get_flavor(tx: Transaction, name: str) -> wire.Flavor:
+    return flavor_wire(_flavor(tx, name))
+
+
+def _flavor(tx: Transaction, name: str) -> Flavor:
+    flavor = instances.flavor(tx, name)
+    if flavor is None:
+        raise FlavorUnknown(f"there is no flavour {name!r}")
+    return flavor
+
+
+def list_flavors(tx: Transaction, paging: Paging) -> Page[wire.Flavor]:
+    return paging.page([flavor_wire(item) for item in instances.flavors(tx, paging)], key=lambda item: [item.name])
+
+
+def delete_flavor(tx: Transaction, name: str, expected: int | None) -> wire.Flavor:
+    flavor = _flavor(tx, name)
+    check_revision(expected, flavor.revision)
+    if instances.flavor_in_use(tx, flavor.id):
+        raise FlavorInUse(f"instances have the flavour {name!r}; delete them first")
+    tx.session.delete(flavor)
+    return flavor_wire(flavor)
+
+
+# --- operations ------------------------------------------------------------------------------------------------------
+
+
+def operation_wire(operation: Operation) -> wire.Operation:
+    return wire.Operation.model_validate(operation)
+
+
+def get_operation(tx: Transaction, principal: Principal, operation_id: str) -> wire.Operation:
+    operation = operations.get(tx, operation_id, project_of(principal))
+    if operation is None:
+        raise OperationUnknown(f"there is no operation {operation_id!r}")
+    return operation_wire(operation)
+
+
+def list_operations(
+    tx: Transaction, principal: Principal, paging: Paging, resource: str | None, state: wire.OperationState | None
+) -> Page[wire.Operation]:
+    found = operations.page(tx, paging, project_of(principal), resource, state)
+    return paging.page(
+        [operation_wire(item) for item in found], key=lambda item: [item.created_at.isoformat(), item.id]
+    )

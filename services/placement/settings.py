@@ -1,0 +1,34 @@
+"""The controller's settings: environment variables `GODWIT_PLACEMENT_*`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BeforeValidator
+from pydantic_settings import NoDecode, SettingsConfigDict
+
+from common.settings import Settings
+
+
+def _split(value: object) -> object:
+    return value.split(",") if isinstance(value, str) else value
+
+
+class PlacementSettings(Settings):
+    """One set for the API, the worker, the beat and the poller."""
+
+    model_config = SettingsConfigDict(env_prefix="GODWIT_PLACEMENT_")
+
+    database_url: str
+    broker_url: str
+    ipam_url: str
+    issuer_keys: Path  # directory of public keys whose tokens are trusted
+    signing_key: Path  # private key of the controller's own tokens
+    certificate: Path  # shown to agents
+    certificate_key: Path
+    node_ca: Path  # the authority of the agents' certificates
+    listen: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = ("tcp:127.0.0.1:8002",)
+    worker_threads: int = 8
+    poll_seconds: float = 1.0
+    sweep_seconds: float = 5.0

@@ -1,0 +1,196 @@
+"""Flavours, instances, their ports and addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import ip_interface, ip_network
+from uuid import UUID
+
+from sqlalchemy import delete, exists, select, tuple_, update
+from sqlalchemy.dialects.postgresql import insert
+
+from common.db import Transaction
+from common.web import Paging
+from services.placement.model import (
+    AddressSequence,
+    Claim,
+    Flavor,
+    Instance,
+    NodeAddress,
+    Port,
+    PortAddress,
+    Prefix,
+)
+from services.placement.snapshot import Interface, Sequenced
+
+NODE_ADDRESS_BITS = {4: 32, 6: 64}  # a NAT guest gets one 10.x and one legacy /64
+FIRST_USABLE = 2  # the network's own address and the hypervisor's are not given out
+
+
+def flavor(tx: Transaction, name: str) -> Flavor | None:
+    return tx.session.scalars(select(Flavor).where(Flavor.name == name)).one_or_none()
+
+
+def flavors(tx: Transaction, paging: Paging) -> list[Flavor]:
+    query = select(Flavor).order_by(Flavor.name).limit(paging.limit + 1)
+    if paging.after:
+        query = query.where(Flavor.name > paging.after[0])
+    return list(tx.session.scalars(query))
+
+
+def flavor_in_use(tx: Transaction, flavor_id: UUID) -> bool:
+    return bool(tx.session.scalar(select(exists().where(Instance.flavor_id == flavor_id))))
+
+
+def instance(tx: Transaction, instance_id: UUID, project: str | None) -> Instance | None:
+    """`project` None sees all."""
+    query = select(Instance).where(Instance.id == instance_id)
+    if project is not None:
+        query = query.where(Instance.project == project)
+    return tx.session.scalars(query).one_or_none()
+
+
+def instances(
+    tx: Transaction,
+    paging: Paging,
+    project: str | None,
+    zone: str | None = None,
+    name: str | None = None,
+    node_id: UUID | None = None,
+) -> list[Instance]:
+    query = select(Instance).order_by(Instance.name, Instance.id).limit(paging.limit + 1)
+    if project is not None:
+        query = query.where(Instance.project == project)
+    if zone is not None:
+        query = query.where(Instance.zone == zone)
+    if name is not None:
+        query = query.where(Instance.name == name)
+    if node_id is not None:
+        query = query.join(Port).where(Port.node_id == node_id)
+    if paging.after:
+        query = query.where(tuple_(Instance.name, Instance.id) > (paging.after[0], UUID(paging.after[1])))
+    return list(tx.session.scalars(query))
+
+
+def port(tx: Transaction, port_id: UUID, *, lock: bool = False) -> Port | None:
+    """With `lock`, the port is ours until commit: whoever derives its entries holds it."""
+    if lock:
+        tx.session.execute(select(Port.id).where(Port.id == port_id).with_for_update(key_share=True))
+    query = select(Port).where(Port.id == port_id).execution_options(populate_existing=True)
+    return tx.session.scalars(query).one_or_none()
+
+
+def port_of_target(tx: Transaction, kind: str, target_id: UUID, *, lock: bool = False) -> Port | None:
+    query = select(Port.id).where(Port.kind == kind, Port.target_id == target_id)
+    port_id = tx.session.scalars(query).one_or_none()
+    return port(tx, port_id, lock=lock) if port_id else None
+
+
+def set_addresses(tx: Transaction, of: Port, addresses: Sequence[tuple[UUID, str, str]]) -> None:
+    """Replace the copy of a port's addresses: (flexible IP, prefix, host), in their order."""
+    tx.session.execute(delete(PortAddress).where(PortAddress.port_id == of.id))
+    tx.session.flush()
+    tx.session.add_all(
+        PortAddress(port_id=of.id, flexible_ip=fip, position=position, prefix=ip_network(prefix), host=host)
+        for position, (fip, prefix, host) in enumerate(addresses)
+    )
+    tx.session.flush()
+    tx.session.refresh(of, ["addresses"])
+
+
+def unreported(tx: Transaction, among: Sequence[UUID] | None = None) -> list[UUID]:
+    """Ports whose addresses the ledger does not yet know to be realised."""
+    query = select(Port.id).where(Port.set_revision > Port.reported_revision)
+    return list(tx.session.scalars(query if among is None else query.where(Port.id.in_(among))))
+
+
+def reported(tx: Transaction, port_id: UUID, revision: int) -> None:
+    """The ledger knows that `revision` is realised; an older report changes nothing."""
+    tx.session.execute(
+        update(Port).where(Port.id == port_id, Port.reported_revision < revision).values(reported_revision=revision)
+    )
+
+
+# --- node-bound addresses --------------------------------------------------------------------------------------------
+
+
+def host_of(prefix: Prefix) -> Interface:
+    """What a guest configures of a node-bound prefix: the address itself, or the first of a /64."""
+    return ip_interface((prefix.network_address + (1 if prefix.version == 6 else 0), prefix.prefixlen))
+
+
+def take_node_address(tx: Transaction, zone: str, node_id: UUID, within: Prefix, port_id: UUID) -> Prefix | None:
+    """Give a port the lowest free 10.x or legacy /64 of a node's prefix; None when none is left.
+
+    The caller holds the node's lock; UNIQUE (zone, prefix) is what makes it safe all the same.
+    """
+    bits = NODE_ADDRESS_BITS[within.version]
+    step = 1 << (within.max_prefixlen - bits)
+    base = int(within.network_address)
+    taken = {
+        int(prefix.network_address)
+        for prefix in tx.session.scalars(
+            select(NodeAddress.prefix).where(NodeAddress.zone == zone, NodeAddress.node_id == node_id)
+        )
+        if prefix.version == within.version
+    }
+    for number in range(FIRST_USABLE, within.num_addresses // step - 1):
+        value = base + number * step
+        if value in taken:
+            continue
+        prefix = ip_network((value.to_bytes(within.max_prefixlen // 8, "big"), bits))
+        tx.session.add(NodeAddress(zone=zone, prefix=prefix, node_id=node_id, port_id=port_id))
+        tx.session.flush()
+        return prefix
+    return None
+
+
+def free_node_addresses(tx: Transaction, of: Port, keep: UUID | None = None) -> None:
+    """Free the port's node-bound addresses, except those of node `keep`."""
+    query = delete(NodeAddress).where(NodeAddress.port_id == of.id)
+    tx.session.execute(query.where(NodeAddress.node_id != keep) if keep else query)
+    tx.session.expire(of, ["node_addresses"])
+
+
+# --- sequences -------------------------------------------------------------------------------------------------------
+
+
+def sequences(tx: Transaction, prefixes: Sequence[Prefix]) -> dict[Prefix, Sequenced]:
+    rows = tx.session.scalars(select(AddressSequence).where(AddressSequence.prefix.in_(prefixes)))
+    return {row.prefix: Sequenced(row.sequence, row.node_id, row.previous_node_id) for row in rows}
+
+
+def announce_from(tx: Transaction, prefix: Prefix, node_id: UUID) -> Sequenced:
+    """`node_id` becomes the announcer of `prefix`; the sequence rises if another was."""
+    statement = insert(AddressSequence).values(prefix=prefix, sequence=1, node_id=node_id, previous_node_id=None)
+    tx.session.execute(
+        statement.on_conflict_do_update(
+            index_elements=["prefix"],
+            set_={
+                "sequence": AddressSequence.sequence + 1,
+                "node_id": node_id,
+                "previous_node_id": AddressSequence.node_id,
+            },
+            where=AddressSequence.node_id.is_distinct_from(node_id),
+        )
+    )
+    return sequences(tx, [prefix])[prefix]
+
+
+# --- claims ----------------------------------------------------------------------------------------------------------
+
+
+def claim_of_operation(tx: Transaction, operation_id: str, *, lock: bool = False) -> Claim | None:
+    """With `lock`, the claim is ours until commit."""
+    query = select(Claim).where(Claim.operation_id == operation_id).execution_options(populate_existing=True)
+    if lock:
+        query = query.with_for_update()
+    return tx.session.scalars(query).one_or_none()
+
+
+def claims_at(tx: Transaction, step: str) -> list[str]:
+    return list(tx.session.scalars(select(Claim.operation_id).where(Claim.step == step)))
+
+
+def claims_of(tx: Transaction, port_ids: Sequence[UUID]) -> list[str]:
+    return list(tx.session.scalars(select(Claim.operation_id).where(Claim.port_id.in_(port_ids))))

@@ -1,0 +1,160 @@
+"""Zones, nodes and what they supply."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import delete, func, select, tuple_, update
+
+from common.db import Transaction
+from common.web import Paging
+from services.placement.model import Allocation, Inventory, Node, Port, Prefix, Zone, ZonePrefix
+from services.placement.scheduler import Host, Supply
+
+UNREACHABLE_AFTER = timedelta(seconds=4)  # four missed polls
+
+
+def up(node: Node, at: datetime | None = None) -> bool:
+    """Whether the node's agent answered lately."""
+    return node.seen_at is not None and (at or datetime.now(UTC)) - node.seen_at < UNREACHABLE_AFTER
+
+
+def zone(tx: Transaction, name: str, *, lock: bool = False) -> Zone | None:
+    return tx.session.get(Zone, name, with_for_update={"key_share": True} if lock else None)
+
+
+def zone_names(tx: Transaction) -> list[str]:
+    return list(tx.session.scalars(select(Zone.name)))
+
+
+def zones(tx: Transaction, paging: Paging) -> list[Zone]:
+    query = select(Zone).order_by(Zone.name).limit(paging.limit + 1)
+    if paging.after:
+        query = query.where(Zone.name > paging.after[0])
+    return list(tx.session.scalars(query))
+
+
+def zone_prefixes(tx: Transaction, zone_name: str) -> list[Prefix]:
+    return list(tx.session.scalars(select(ZonePrefix.prefix).where(ZonePrefix.zone == zone_name)))
+
+
+def set_zone_prefixes(tx: Transaction, zone_name: str, prefixes: Iterable[Prefix]) -> None:
+    tx.session.execute(delete(ZonePrefix).where(ZonePrefix.zone == zone_name))
+    tx.session.add_all(ZonePrefix(zone=zone_name, prefix=prefix) for prefix in prefixes)
+
+
+def node(tx: Transaction, node_id: UUID) -> Node | None:
+    return tx.session.get(Node, node_id)
+
+
+def lock_supply(tx: Transaction, node_id: UUID) -> None:
+    """Hold a node's capacity and node-bound addresses until commit. (Not the node's row: its entries are another's.)"""
+    tx.session.execute(select(Inventory.node_id).where(Inventory.node_id == node_id).with_for_update())
+
+
+def node_by_name(tx: Transaction, name: str) -> Node | None:
+    return tx.session.scalars(select(Node).where(Node.name == name)).one_or_none()
+
+
+def nodes(
+    tx: Transaction, paging: Paging, zone_name: str | None = None, role: str | None = None, name: str | None = None
+) -> list[Node]:
+    query = select(Node).order_by(Node.name, Node.id).limit(paging.limit + 1)
+    for column, value in ((Node.zone, zone_name), (Node.role, role), (Node.name, name)):
+        if value is not None:
+            query = query.where(column == value)
+    if paging.after:
+        query = query.where(tuple_(Node.name, Node.id) > (paging.after[0], UUID(paging.after[1])))
+    return list(tx.session.scalars(query))
+
+
+def nodes_of_zone(tx: Transaction, zone_name: str, role: str | None = None) -> list[Node]:
+    query = select(Node).where(Node.zone == zone_name).order_by(Node.id)
+    return list(tx.session.scalars(query.where(Node.role == role) if role else query))
+
+
+def all_nodes(tx: Transaction) -> list[Node]:
+    return list(tx.session.scalars(select(Node)))
+
+
+def usage(tx: Transaction, node_ids: Sequence[UUID]) -> dict[tuple[UUID, str], int]:
+    """What is used of each node, by resource class."""
+    query = (
+        select(Allocation.node_id, Allocation.resource_class, func.sum(Allocation.used))
+        .where(Allocation.node_id.in_(node_ids))
+        .group_by(Allocation.node_id, Allocation.resource_class)
+    )
+    return {(node_id, resource_class): int(used) for node_id, resource_class, used in tx.session.execute(query)}
+
+
+def instance_counts(tx: Transaction, node_ids: Sequence[UUID]) -> dict[UUID, int]:
+    query = select(Port.node_id, func.count()).where(Port.node_id.in_(node_ids)).group_by(Port.node_id)
+    return {node_id: count for node_id, count in tx.session.execute(query) if node_id}
+
+
+def hosts(tx: Transaction, zone_name: str) -> list[Host]:
+    """The zone's hypervisors as the scheduler sees them."""
+    found = nodes_of_zone(tx, zone_name, "hypervisor")
+    used = usage(tx, [item.id for item in found])
+    at = datetime.now(UTC)
+    return [
+        Host(
+            id=item.id,
+            name=item.name,
+            schedulable=item.admin_state == "enabled" and up(item, at),
+            traits=frozenset(item.traits),
+            supplies={
+                inventory.resource_class: Supply(
+                    total=inventory.total,
+                    reserved=inventory.reserved,
+                    min_unit=inventory.min_unit,
+                    max_unit=inventory.max_unit,
+                    step_size=inventory.step_size,
+                    allocation_ratio=inventory.allocation_ratio,
+                    used=used.get((item.id, inventory.resource_class), 0),
+                )
+                for inventory in item.inventories
+            },
+        )
+        for item in found
+    ]
+
+
+def allocations(tx: Transaction, node_id: UUID, paging: Paging) -> list[Allocation]:
+    """What the consumers of one page hold, by consumer."""
+    consumers = select(Allocation.consumer).where(Allocation.node_id == node_id).distinct()
+    if paging.after:
+        consumers = consumers.where(Allocation.consumer > UUID(paging.after[0]))
+    consumers = consumers.order_by(Allocation.consumer).limit(paging.limit + 1)
+    query = select(Allocation).where(Allocation.node_id == node_id, Allocation.consumer.in_(consumers))
+    return list(tx.session.scalars(query.order_by(Allocation.consumer)))
+
+
+def allocate(tx: Transaction, consumer: UUID, node_id: UUID, project: str, resources: dict[str, int]) -> None:
+    tx.session.add_all(
+        Allocation(consumer=consumer, node_id=node_id, resource_class=name, project=project, used=amount)
+        for name, amount in resources.items()
+        if amount
+    )
+
+
+def free(tx: Transaction, consumer: UUID) -> None:
+    tx.session.execute(delete(Allocation).where(Allocation.consumer == consumer))
+
+
+def transfer(tx: Transaction, consumer: UUID, to: UUID) -> None:
+    """What `consumer` holds is from now on held by `to`, in place of what `to` held."""
+    free(tx, to)
+    tx.session.execute(update(Allocation).where(Allocation.consumer == consumer).values(consumer=to))
+
+
+def seen(tx: Transaction, node_ids: Sequence[UUID]) -> None:
+    """These nodes' agents answered just now."""
+    if node_ids:
+        tx.session.execute(update(Node).where(Node.id.in_(node_ids)).values(seen_at=datetime.now(UTC)))
+
+
+def unrealized(tx: Transaction) -> list[UUID]:
+    return list(tx.session.scalars(select(Node.id).where(Node.generation > Node.applied_generation)))

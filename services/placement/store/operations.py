@@ -1,0 +1,57 @@
+"""Operations."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+from sqlalchemy import delete, select, tuple_
+
+from common.db import Transaction
+from common.operations import OperationState
+from common.web import Paging
+from services.placement.model import Idempotency, Operation
+
+FINAL = [state.value for state in OperationState if state.final]
+
+
+def add(tx: Transaction, kind: str, resource: str, project: str) -> Operation:
+    operation = Operation(
+        id=f"placement-{uuid4()}", kind=kind, resource=resource, project=project, state=OperationState.PENDING, steps=[]
+    )
+    tx.session.add(operation)
+    tx.session.flush()
+    return operation
+
+
+def get(tx: Transaction, operation_id: str, project: str | None = None, *, lock: bool = False) -> Operation | None:
+    query = select(Operation).where(Operation.id == operation_id).execution_options(populate_existing=True)
+    if project is not None:
+        query = query.where(Operation.project == project)
+    return tx.session.scalars(query.with_for_update() if lock else query).one_or_none()
+
+
+def page(
+    tx: Transaction, paging: Paging, project: str | None, resource: str | None, state: str | None
+) -> list[Operation]:
+    """Newest first."""
+    query = select(Operation).order_by(Operation.created_at.desc(), Operation.id.desc()).limit(paging.limit + 1)
+    if project is not None:
+        query = query.where(Operation.project == project)
+    if resource is not None:
+        query = query.where(Operation.resource == resource)
+    if state is not None:
+        query = query.where(Operation.state == state)
+    if paging.after:
+        after = (datetime.fromisoformat(paging.after[0]), paging.after[1])
+        query = query.where(tuple_(Operation.created_at, Operation.id) < after)
+    return list(tx.session.scalars(query))
+
+
+def unfinished(tx: Transaction) -> list[str]:
+    return list(tx.session.scalars(select(Operation.id).where(Operation.state.not_in(FINAL))))
+
+
+def expire_keys(tx: Transaction) -> None:
+    """Drop idempotency records older than 24 hours."""
+    tx.session.execute(delete(Idempotency).where(Idempotency.created_at < datetime.now(UTC) - timedelta(hours=24)))

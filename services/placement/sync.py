@@ -1,0 +1,89 @@
+"""Brings nodes to their generation: sends what is not confirmed, stores what was read back, wakes who waited."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from uuid import UUID
+
+import structlog
+
+from common.db import Database, Transaction
+from common.errors import DomainError, Unavailable
+from services.netagent.client import BaseMismatch
+from services.placement import bells
+from services.placement.agents import Agents
+from services.placement.move import Pending
+from services.placement.store import entries, instances, nodes
+
+log = structlog.get_logger()
+
+
+def pending(tx: Transaction, port_id: UUID) -> tuple[Pending, ...]:
+    """The nodes that have not read back what they must hold of a port."""
+    return tuple(Pending(node.name, nodes.up(node), failure) for node, failure in entries.pending(tx, port_id))
+
+
+class NodeSync:
+    """Sends nodes what they must hold. May run twice at once for a node: agents order by generation."""
+
+    def __init__(self, database: Database, agents: Agents) -> None:
+        self._db = database
+        self._agents = agents
+        self._pool = ThreadPoolExecutor(16, thread_name_prefix="node")
+
+    def node(self, node_id: UUID) -> None:
+        """Bring one node to its generation, and wake whoever waited for it."""
+        self._wake(self._sync_node(node_id))
+
+    def nodes(self, node_ids: Iterable[UUID]) -> None:
+        """Bring several nodes to their generation at the same time."""
+        owners: set[UUID] = set()
+        for settled in self._pool.map(self._sync_node, node_ids):
+            owners |= settled
+        self._wake(owners)
+
+    def _sync_node(self, node_id: UUID, *, whole: bool = False) -> set[UUID]:
+        """Send a node what it has not confirmed; return the owners for whom its answer changes something."""
+        with self._db.transaction() as tx:
+            batch = entries.batch(tx, node_id, whole=whole)
+        if batch is None:
+            return set()
+        agent = self._agents.of(node_id, batch.agent_url)
+        try:
+            realized = agent.apply(batch.message)
+        except BaseMismatch:
+            log.info("node.resync", node=str(node_id), reason="base mismatch")
+            return self._sync_node(node_id, whole=True)
+        except Unavailable as error:
+            log.warning("node.unreachable", node=str(node_id), error=error.message)
+            return set()
+        except DomainError as error:
+            log.error("node.refused", node=str(node_id), code=error.code, error=error.message)
+            return set()
+        with self._db.transaction() as tx:
+            owners = entries.confirm(tx, node_id, realized)
+        complete = realized.generation == batch.message.generation and not realized.failed
+        if complete and realized.digest != batch.digest and not whole:
+            log.warning("node.resync", node=str(node_id), reason="digest differs")
+            return owners | self._sync_node(node_id, whole=True)
+        return owners
+
+    def whole(self, node_id: UUID) -> None:
+        """The agent holds something else than it confirmed: send it everything."""
+        self._wake(self._sync_node(node_id, whole=True))
+
+    def port(self, port_id: UUID) -> None:
+        """Bring the nodes that have not confirmed what they hold of a port to their generation, if they answer."""
+        with self._db.transaction() as tx:
+            behind = [node.id for node, failure in entries.pending(tx, port_id) if nodes.up(node) and not failure]
+        self.nodes(behind)
+
+    def _wake(self, owners: set[UUID]) -> None:
+        if not owners:
+            return
+        with self._db.transaction() as tx:
+            for operation_id in instances.claims_of(tx, list(owners)):
+                tx.ring(bells.OPERATION, operation_id)
+            for port_id in instances.unreported(tx, list(owners)):
+                tx.ring(bells.REPORT, str(port_id))
