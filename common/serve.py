@@ -32,7 +32,8 @@ def listening_socket(address: str) -> socket.socket:
         server.bind(rest)
     elif scheme == "tcp":
         host, _, port = rest.rpartition(":")
-        server = socket.socket(socket.AF_INET)
+        # Named as TCP, or asyncio leaves Nagle's algorithm on: 40 ms an answer with a client that delays its ACKs.
+        server = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         server.bind((host, int(port)))
     else:

@@ -6,6 +6,7 @@ visibility timeout a long task runs twice.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -31,6 +32,7 @@ def celery(name: str, broker_url: str) -> Celery:
         broker_connection_retry_on_startup=True,
         broker_transport_options={
             "visibility_timeout": 300,
+            "max_retries": 0,  # who rings a bell does not wait for a dead broker; a worker reconnects by its own rule
             "unacked_restore_interval": 1,
             "socket_timeout": 5,
             "socket_connect_timeout": 2,
@@ -40,6 +42,9 @@ def celery(name: str, broker_url: str) -> Celery:
     )
     return app
 
+
+SILENCE_S = 1.0
+"""After a lost bell no other is tried for so long: a broker that hangs delays one request a second, not all."""
 
 QueueOf = Callable[[str, Sequence[str]], str]
 """The queue of a wake-up, from its task's name and the names it carries."""
@@ -52,8 +57,11 @@ class Bells:
         self._app = app
         self._queue_of = queue_of
         self._silent = False
+        self._retry_at = 0.0
 
     def __call__(self, name: str, names: Sequence[str]) -> None:
+        if self._silent and time.monotonic() < self._retry_at:
+            return
         try:
             self._app.send_task(
                 name, args=list(names), queue=self._queue_of(name, names), retry=False, ignore_result=True
@@ -63,3 +71,4 @@ class Bells:
             if not self._silent:
                 log.warning("doorbell.lost", bell=name, error=str(error))
             self._silent = True
+            self._retry_at = time.monotonic() + SILENCE_S
