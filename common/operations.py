@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import DateTime, String, Text
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import Mapped, declarative_mixin, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
 
 class OperationState(enum.StrEnum):
@@ -69,7 +69,6 @@ class Operation(BaseModel):
     updated_at: datetime
 
 
-@declarative_mixin
 class OperationColumns:
     """Columns of a service's `operation` table."""
 
@@ -118,7 +117,6 @@ class OperationColumns:
         self.error = {"code": code, "message": message}
 
 
-@declarative_mixin
 class IdempotencyColumns:
     """Columns of a service's `idempotency` table: an answer kept to be given again, for 24 hours."""
 

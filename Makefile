@@ -1,0 +1,55 @@
+# Godwit. `make help` lists what there is; `make demo` and `make test` are all a fresh machine needs.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | sort | expand -t 18
+
+.PHONY: setup
+setup: $(INSTALLED) ## Install the Debian packages and the locked Python packages that are missing
+	@deploy/host/install.sh
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@deploy/host/install.sh
+	@echo "godwit: installing the locked Python packages into .venv"
+	@[ -x $(BIN)/python ] || python3 -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.PHONY: demo
+demo: setup ## Start a cloud on this machine, tour it with real packets, and take it down (root)
+	@$(BIN)/godwit cloud demo
+
+.PHONY: cloud
+cloud: setup ## Start a cloud on this machine and leave it running (root)
+	@$(BIN)/godwit cloud up
+
+.PHONY: test
+test: setup ## Run every test: unit, functional, kernel, end to end (the last two as root)
+	@$(BIN)/python -m pytest -q -n 2 tests/unit tests/functional
+	@$(BIN)/python -m pytest -q tests/kernel tests/e2e
+
+.PHONY: lint
+lint: setup ## Style and import contracts
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports
+
+.PHONY: types
+types: setup ## Strict types
+	@$(BIN)/mypy
+
+.PHONY: lock
+lock: ## Resolve the dependencies anew into requirements.lock (needs uv)
+	@uv pip compile --quiet --python-version 3.11 --universal --group dev pyproject.toml --generate-hashes \
+		--no-emit-index-url --no-header --output-file requirements.lock
+
+.PHONY: clean
+clean: ## Remove what builds and tests left
+	@rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

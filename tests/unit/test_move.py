@@ -1,0 +1,101 @@
+"""The steps of a move: make before break, one preferred announcer, and a reason for every wait."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import pytest
+
+from services.netagent.wire import PortState
+from services.placement.move import (
+    PATHS,
+    Advance,
+    Facts,
+    Kind,
+    Passage,
+    Pending,
+    Step,
+    Wait,
+    first_step,
+    next_step,
+    progress,
+    seats,
+)
+
+SOURCE, DESTINATION = UUID(int=1), UUID(int=2)
+READY = Facts(ledger_done=True, converged=True)
+
+
+def at(kind: Kind, step: Step) -> Passage:
+    source = SOURCE if kind in {Kind.LIVE, Kind.STOP, Kind.DELETE} else None
+    return Passage(kind, step, source, None if kind in {Kind.STOP, Kind.DELETE} else DESTINATION)
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_every_kind_walks_its_whole_path_when_all_is_read_back(kind: Kind) -> None:
+    step, walked = first_step(kind), [first_step(kind)]
+    while step is not Step.DONE:
+        decision = next_step(kind, step, READY)
+        assert isinstance(decision, Advance)
+        step = decision.step
+        walked.append(step)
+    assert tuple(walked) == PATHS[kind]
+    shares = [progress(kind, item) for item in walked]
+    assert shares == sorted(shares)
+    assert (shares[0], shares[-1]) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize(("kind", "step"), [(kind, step) for kind, path in PATHS.items() for step in path[:-1]])
+def test_no_step_is_left_before_what_it_asked_for_is_read_back(kind: Kind, step: Step) -> None:
+    decision = next_step(kind, step, Facts(pending=(Pending("hypervisor-2", up=True),)))
+    assert isinstance(decision, Wait)
+
+
+def test_the_source_is_withdrawn_only_when_the_fabric_has_converged() -> None:
+    decision = next_step(Kind.LIVE, Step.ANNOUNCE, Facts(converged=False))
+    assert isinstance(decision, Wait)
+    assert decision.code == "fabric.converging"
+    assert next_step(Kind.LIVE, Step.ANNOUNCE, Facts(converged=True)) == Advance(Step.WITHDRAW)
+
+
+@pytest.mark.parametrize(
+    ("pending", "code"),
+    [
+        (Pending("hypervisor-2", up=True), "node.behind"),
+        (Pending("hypervisor-2", up=False), "node.unreachable"),
+        (Pending("hypervisor-2", up=True, failure="route.refused: no such device"), "node.failed"),
+    ],
+)
+def test_a_wait_names_the_node_and_what_would_end_it(pending: Pending, code: str) -> None:
+    decision = next_step(Kind.LIVE, Step.PREPARE, Facts(pending=(pending,)))
+    assert isinstance(decision, Wait)
+    assert (decision.code, "hypervisor-2" in decision.text) == (code, True)
+    assert decision.unblock
+
+
+@pytest.mark.parametrize("step", PATHS[Kind.LIVE])
+def test_during_a_live_move_one_leg_is_active_and_the_last_announcer_is_where_the_guest_is(step: Step) -> None:
+    bound = SOURCE if step is not Step.DONE else DESTINATION
+    where = seats(bound, at(Kind.LIVE, step))
+    assert sum(seat.state is PortState.ACTIVE for seat in where) <= 1
+    announcer = [seat.node for seat in where if seat.announces][-1]
+    assert announcer == (SOURCE if step in {Step.PREPARE, Step.SWITCH} else DESTINATION)
+
+
+def test_the_source_lets_its_leg_go_before_the_destination_takes_it_and_keeps_a_way_to_the_guest() -> None:
+    source, destination = seats(SOURCE, at(Kind.LIVE, Step.PREPARE))
+    assert (source.state, source.fallback) == (PortState.LEAVING, DESTINATION)
+    assert (destination.state, destination.announces) == (PortState.STANDBY, False)
+
+
+def test_a_starting_instance_is_silent_until_it_is_read_back() -> None:
+    (seat,) = seats(None, at(Kind.START, Step.PREPARE))
+    assert (seat.state, seat.announces) == (PortState.ACTIVE, False)
+    (seat,) = seats(None, at(Kind.START, Step.ANNOUNCE))
+    assert seat.announces
+
+
+@pytest.mark.parametrize("kind", [Kind.STOP, Kind.DELETE])
+def test_a_stopping_instance_has_no_seat(kind: Kind) -> None:
+    assert seats(SOURCE, at(kind, Step.WITHDRAW)) == ()
+    assert seats(None, None) == ()
