@@ -16,6 +16,8 @@ import pytest
 
 CLONE_NEWNET = 0x40000000
 ETH_P_ALL = 3
+SO_RCVBUFFORCE = 33
+REPORTS = bytes.fromhex("333300000016")  # where a kernel of its own accord reports its multicast groups (RFC 3810)
 PATIENCE = 5.0  # seconds until what must happen has not
 RECEIVE_BYTES = 65536
 
@@ -102,10 +104,13 @@ class Wire:
     def __init__(self, namespace: str, link: str) -> None:
         with inside(namespace):
             self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
+            self._socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 24)
             self._socket.bind((link, 0))
+        self.seen: list[bytes] = []  # all that ever came in
 
-    def send(self, frame: bytes) -> None:
-        self._socket.send(frame)
+    def send(self, *frames: bytes) -> None:
+        for frame in frames:
+            self._socket.send(frame)
 
     def until(self, last: Callable[[bytes], bool]) -> list[bytes]:
         """Frames that came in, up to and without the one that `last` recognises."""
@@ -117,12 +122,25 @@ class Wire:
                 frame, sender = self._socket.recvfrom(RECEIVE_BYTES)
             except TimeoutError:
                 break
-            if sender[2] == socket.PACKET_OUTGOING:
+            if sender[2] == socket.PACKET_OUTGOING or frame.startswith(REPORTS):
                 continue
+            self.seen.append(frame)
             if last(frame):
                 return found
             found.append(frame)
         raise AssertionError(f"the last frame did not come; {[frame.hex() for frame in found]}")
+
+    def waiting(self) -> list[bytes]:
+        """Frames that have come in already."""
+        self._socket.setblocking(False)
+        found: list[bytes] = []
+        while True:
+            try:
+                frame, sender = self._socket.recvfrom(RECEIVE_BYTES)
+            except BlockingIOError:
+                return found
+            if sender[2] != socket.PACKET_OUTGOING:
+                found.append(frame)
 
     def close(self) -> None:
         self._socket.close()
