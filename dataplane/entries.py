@@ -35,6 +35,7 @@ class Leg:
     guest: str
     mac: str  # of the guest's NIC
     state: LegState
+    name: str = ""  # of the instance: the guest's host name
 
     @property
     def key(self) -> Hashable:
@@ -167,15 +168,5 @@ class Outbound:
 
 
 Entry = (
-    Leg
-    | GuestAddress
-    | GuardPort
-    | GuardAddress
-    | Forward
-    | Fallback
-    | Peer
-    | Anchor
-    | Discard
-    | Inbound
-    | Outbound
+    Leg | GuestAddress | GuardPort | GuardAddress | Forward | Fallback | Peer | Anchor | Discard | Inbound | Outbound
 )

@@ -81,7 +81,7 @@ class Address:
     """A prefix on a port of this hypervisor.
 
     `sequence` > 0: announced from here with it. `fallback`: the VXLAN endpoint of the hypervisor to forward to while
-    our link to the guest has no carrier. `host` is what the guest configures: within the prefix, and the prefix's version.
+    our link to the guest has no carrier. `host` is what the guest configures: within the prefix, of its version.
     """
 
     kind: ClassVar[Kind] = Kind.ADDRESS

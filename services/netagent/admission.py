@@ -1,0 +1,99 @@
+"""Which snapshots and deltas a node takes. Pure: what is held and what came, to the change it means or a refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from services.netagent import wire
+from services.netagent.errors import BaseMismatch, MalformedMessage, RemovalBudget, StaleGeneration, WrongNode
+
+Held = Mapping[wire.EntryKey, wire.Entry]
+
+BUDGET_SHARE = 5  # one part in five of what is held may go unasked …
+BUDGET_LEAST = 5  # … and always this many
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Position:
+    """How far a node has been told. Compared by epoch first: a restored database starts a new one."""
+
+    epoch: int
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What an admitted message changes. `complete`: what it does not name is not ours to hold."""
+
+    position: Position
+    puts: dict[wire.EntryKey, wire.Entry] = field(default_factory=dict)
+    removals: list[wire.EntryKey] = field(default_factory=list)
+    complete: bool = False
+
+
+def admit(node: UUID, position: Position | None, held: Held, message: wire.Snapshot | wire.Delta) -> Change:
+    """The change that `message` means to a node that is at `position` and holds `held`.
+
+    A repeated message is admitted again and changes nothing. A snapshot that differs at the same generation is taken:
+    it is how a node that went astray is put right. Raises WrongNode, StaleGeneration, BaseMismatch,
+    RemovalBudget, MalformedMessage.
+    """
+    if message.node != node:
+        raise WrongNode(f"the message is for node {message.node}, this is {node}")
+    if isinstance(message, wire.Snapshot):
+        return _snapshot(position, held, message)
+    return _delta(position, held, message)
+
+
+def _snapshot(position: Position | None, held: Held, snapshot: wire.Snapshot) -> Change:
+    ahead = Position(snapshot.epoch, snapshot.generation)
+    if position is not None and ahead < position:
+        raise StaleGeneration(f"the snapshot is at {_at(ahead)}, this node at {_at(position)}")
+    wanted = {wire.EntryKey.of(entry): entry for entry in snapshot.entries}
+    if len(wanted) != len(snapshot.entries):
+        raise MalformedMessage("the snapshot names an entry twice")
+    puts = {key: entry for key, entry in wanted.items() if held.get(key) != entry}
+    removals = [key for key in held if key not in wanted]
+    _check_budget(held, removals, snapshot.tombstones)
+    return Change(ahead, puts, removals, complete=True)
+
+
+def _delta(position: Position | None, held: Held, delta: wire.Delta) -> Change:
+    ahead = Position(delta.epoch, delta.generation)
+    if position is None:
+        raise BaseMismatch("this node holds nothing yet; send the whole")
+    if delta.epoch < position.epoch:
+        raise StaleGeneration(f"the delta is at {_at(ahead)}, this node at {_at(position)}")
+    if delta.epoch > position.epoch or delta.base > position.generation:
+        base = Position(delta.epoch, delta.base)
+        raise BaseMismatch(f"the delta applies from {_at(base)}, this node is at {_at(position)}")
+    wanted = {wire.EntryKey.of(entry): entry for entry in delta.puts}
+    gone = {tombstone.entry for tombstone in delta.tombstones}
+    if len(wanted) != len(delta.puts) or gone & wanted.keys():
+        raise MalformedMessage("the delta names an entry twice")
+    puts = {key: entry for key, entry in wanted.items() if held.get(key) != entry}
+    removals = [key for key in gone if key in held]
+    if ahead < position:
+        raise StaleGeneration(f"the delta leads to {_at(ahead)}, this node is at {_at(position)}")
+    if ahead == position and (puts or removals):
+        raise BaseMismatch(f"this node holds something else at {_at(position)}; send the whole")
+    _check_budget(held, removals, delta.tombstones)
+    return Change(ahead, puts, removals)
+
+
+def _check_budget(held: Held, removals: list[wire.EntryKey], tombstones: list[wire.Tombstone]) -> None:
+    """Removals that an operation asked for don't count."""
+    asked = {tombstone.entry for tombstone in tombstones if tombstone.operation is not None}
+    unasked = sum(key not in asked for key in removals)
+    emptied = unasked > 0 and len(removals) == len(held)
+    budget = max(BUDGET_LEAST, len(held) // BUDGET_SHARE)
+    if unasked > budget or (emptied and unasked == len(held)):
+        raise RemovalBudget(
+            f"{unasked} of {len(held)} entries would be removed that no operation asked for; at most {budget} may"
+        )
+
+
+def _at(position: Position) -> str:
+    return f"epoch {position.epoch} generation {position.generation}"

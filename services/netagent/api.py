@@ -1,0 +1,134 @@
+"""The agent's HTTP API: orders from placement, answers from the kernel."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Annotated, TypeVar
+
+from fastapi import APIRouter, Depends, Header, Query, Request
+from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
+
+from common.auth import Principal, TokenRefused, Verifier
+from services.netagent import wire
+from services.netagent.errors import MalformedMessage, NotAnEdge
+from services.netagent.observe import EdgeRoutes, Feed
+from services.netagent.reconciler import Reconciler
+
+T = TypeVar("T", wire.Snapshot, wire.Delta)
+
+LONGEST_WAIT_MS = 30_000
+TOKEN_SECONDS = 30.0  # a token found valid is not checked again so soon
+TOKENS = 64
+
+
+class Health(BaseModel):
+    """The process answers; what it holds is in `state`."""
+
+    name: str
+    node: str
+    role: str
+
+
+class RouteLookup(BaseModel):
+    """Prefixes whose next hops are asked for."""
+
+    prefixes: list[str] = Field(min_length=1, max_length=10_000)
+
+
+class Tokens:
+    """Checks callers' tokens; the controller's one is shown with every request, so it is remembered for a while."""
+
+    def __init__(self, verifier: Verifier) -> None:
+        self._verifier = verifier
+        self._known: dict[str, float] = {}
+
+    def check(self, token: str) -> None:
+        """Raises TokenRefused, RoleMissing."""
+        now = time.monotonic()
+        if self._known.get(token, 0.0) > now:
+            return
+        principal: Principal = self._verifier.verify(token)
+        principal.require("service", "operator")
+        if len(self._known) >= TOKENS:
+            self._known.clear()
+        self._known[token] = now + TOKEN_SECONDS
+
+
+def router(
+    reconciler: Reconciler,
+    feed: Feed,
+    edge: EdgeRoutes | None,
+    tokens: Tokens,
+    health: Health,
+    asked: threading.Event,
+) -> APIRouter:
+    """`asked` is set whenever somebody has seen what the kernel holds."""
+
+    async def authenticated(authorization: Annotated[str, Header(include_in_schema=False)] = "") -> None:
+        if not authorization.startswith("Bearer "):
+            raise TokenRefused("the request carries no token; send `Authorization: Bearer …`")
+        tokens.check(authorization.removeprefix("Bearer ").strip())
+
+    public = APIRouter(prefix="/agent/v1")
+    private = APIRouter(dependencies=[Depends(authenticated)])
+
+    @public.get("/health", operation_id="getHealth", tags=["agent"])
+    async def get_health() -> Health:
+        return health
+
+    @private.get("/state", operation_id="getState", tags=["agent"])
+    async def get_state() -> wire.State:
+        asked.set()
+        realized = reconciler.realized()
+        return wire.State(epoch=realized.epoch, generation=realized.generation, digest=realized.digest)
+
+    @private.get("/realized", operation_id="getRealized", tags=["agent"])
+    async def get_realized() -> wire.Realized:
+        asked.set()
+        return reconciler.realized()
+
+    @private.put("/snapshot", operation_id="putSnapshot", tags=["agent"])
+    async def put_snapshot(request: Request) -> wire.Realized:
+        return await _apply(reconciler, await request.body(), wire.Snapshot)
+
+    @private.post("/delta", operation_id="postDelta", tags=["agent"])
+    async def post_delta(request: Request) -> wire.Realized:
+        return await _apply(reconciler, await request.body(), wire.Delta)
+
+    @private.get("/changes", operation_id="getChanges", tags=["agent"])
+    async def get_changes(
+        after: Annotated[int, Query(ge=0)] = 0, wait_ms: Annotated[int, Query(ge=0, le=LONGEST_WAIT_MS)] = 0
+    ) -> wire.Changes:
+        return await feed.wait(after, wait_ms / 1000)
+
+    @private.post("/edge-routes:lookup", operation_id="lookupEdgeRoutes", tags=["edge"])
+    def lookup_edge_routes(body: RouteLookup) -> list[wire.EdgeRoute]:
+        if edge is None:
+            raise NotAnEdge("this node is no edge")
+        return _well_formed(lambda: edge.lookup(body.prefixes))
+
+    public.include_router(private)
+    return public
+
+
+async def _apply(reconciler: Reconciler, raw: bytes, expected: type[T]) -> wire.Realized:
+    def work() -> wire.Realized:
+        message = _well_formed(lambda: wire.parse(raw))
+        if not isinstance(message, expected):
+            raise MalformedMessage(f"this takes a {expected.__name__.lower()}")
+        return reconciler.apply(message)
+
+    return await run_in_threadpool(work)
+
+
+A = TypeVar("A")
+
+
+def _well_formed(read: Callable[[], A]) -> A:
+    try:
+        return read()
+    except (wire.Malformed, ValueError) as error:
+        raise MalformedMessage(str(error)) from error

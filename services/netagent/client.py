@@ -1,0 +1,177 @@
+"""Clients of agents, used by placement alone: mutual TLS, a signed token, errors as exceptions.
+
+An agent must show the certificate of the node that was dialled: common name `node/<id>`, of the nodes' authority.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx
+from pydantic import TypeAdapter
+
+from common.errors import DomainError
+from common.http import ServiceClient, TokenSource, Unreachable, raise_problem
+from services.netagent.errors import (
+    BY_CODE,
+    BaseMismatch,
+    MalformedMessage,
+    NotAnEdge,
+    RemovalBudget,
+    StaleGeneration,
+    WrongAgent,
+    WrongNode,
+)
+from services.netagent.wire import Changes, Delta, EdgeRoute, Realized, Snapshot, State
+
+__all__ = [
+    "AgentClient",
+    "AsyncAgentClient",
+    "BaseMismatch",
+    "MalformedMessage",
+    "NotAnEdge",
+    "RemovalBudget",
+    "StaleGeneration",
+    "WrongAgent",
+    "WrongNode",
+]
+
+BINARY = {"Content-Type": "application/octet-stream"}
+SNAPSHOT_TIMEOUT_S = 120.0
+PATIENCE_S = 5.0  # beyond a long poll's own wait
+
+_ROUTES = TypeAdapter(list[EdgeRoute])
+
+
+def tls_context(certificate: Path, certificate_key: Path, node_ca: Path) -> ssl.SSLContext:
+    """Shows the controller's certificate and trusts the nodes' authority alone.
+
+    Host names are not checked, for nodes are dialled by address; the node's id is, by the clients.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(node_ca)
+    context.load_cert_chain(certificate, certificate_key)
+    return context
+
+
+def check_identity(response: httpx.Response, node: UUID) -> None:
+    """Raises WrongAgent unless the answer came from the node's own agent."""
+    stream = response.extensions.get("network_stream")
+    tls = stream.get_extra_info("ssl_object") if stream is not None else None
+    if tls is None:
+        raise WrongAgent(f"{response.url.host} does not answer by TLS")
+    shown = [value for part in tls.getpeercert().get("subject", ()) for name, value in part if name == "commonName"]
+    if f"node/{node}" not in shown:
+        raise WrongAgent(f"{response.url.host} is {', '.join(shown) or 'nobody'}, not node/{node}")
+
+
+def _typed(error: DomainError) -> DomainError:
+    """The exception of ours that bears the error's code."""
+    known = BY_CODE.get(error.code)
+    return error if known is None else known(error.message, error.errors)
+
+
+class AgentClient(ServiceClient):
+    """One node's agent. Connections are kept; safe to share between threads.
+
+    Every method raises Unreachable (it may have taken effect), WrongAgent, or the error the agent answered with.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        node: UUID,
+        token: TokenSource,
+        certificate: Path,
+        certificate_key: Path,
+        node_ca: Path,
+        timeout_s: float = 5.0,
+    ) -> None:
+        super().__init__(url, token, timeout_s, verify=tls_context(certificate, certificate_key, node_ca))
+        self._node = node
+
+    def request(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
+        try:
+            response = super().request(method, f"/agent/v1{path}", **kwargs)
+        except DomainError as error:
+            raise _typed(error) from error
+        check_identity(response, self._node)
+        return response
+
+    def state(self) -> State:
+        return State.model_validate_json(self.request("GET", "/state").content)
+
+    def realized(self) -> Realized:
+        return Realized.model_validate_json(self.request("GET", "/realized").content)
+
+    def apply(self, message: Snapshot | Delta) -> Realized:
+        """Send a message and wait until the kernel was read back."""
+        raw = message.pack()
+        return self.snapshot(raw) if isinstance(message, Snapshot) else self.delta(raw)
+
+    def snapshot(self, raw: bytes) -> Realized:
+        response = self.request("PUT", "/snapshot", content=raw, headers=BINARY, timeout=SNAPSHOT_TIMEOUT_S)
+        return Realized.model_validate_json(response.content)
+
+    def delta(self, raw: bytes) -> Realized:
+        return Realized.model_validate_json(self.request("POST", "/delta", content=raw, headers=BINARY).content)
+
+    def edge_routes(self, prefixes: Iterable[str]) -> list[EdgeRoute]:
+        """Where the edge's kernel sends each prefix. Raises NotAnEdge."""
+        response = self.request("POST", "/edge-routes:lookup", json={"prefixes": [str(p) for p in prefixes]})
+        return _ROUTES.validate_json(response.content)
+
+    def changes(self, after: int, wait_s: float) -> Changes:
+        """What happened since event `after`, waiting for something to happen; 0 asks for the present number."""
+        query = {"after": after, "wait_ms": int(wait_s * 1000)}
+        response = self.request("GET", "/changes", params=query, timeout=wait_s + PATIENCE_S)
+        return Changes.model_validate_json(response.content)
+
+
+class AsyncAgentClient:
+    """The part of an agent that the poller hears, for asyncio."""
+
+    def __init__(
+        self,
+        url: str,
+        node: UUID,
+        token: TokenSource,
+        certificate: Path,
+        certificate_key: Path,
+        node_ca: Path,
+        timeout_s: float = 5.0,
+    ) -> None:
+        context = tls_context(certificate, certificate_key, node_ca)
+        self._http = httpx.AsyncClient(base_url=url, timeout=timeout_s, verify=context)
+        self._token = token
+        self._node = node
+
+    async def state(self) -> State:
+        return State.model_validate_json(await self._get("/state"))
+
+    async def changes(self, after: int, wait_s: float) -> Changes:
+        """See `AgentClient.changes`."""
+        query = {"after": after, "wait_ms": int(wait_s * 1000)}
+        return Changes.model_validate_json(await self._get("/changes", params=query, timeout=wait_s + PATIENCE_S))
+
+    async def _get(self, path: str, **kwargs: Any) -> bytes:
+        headers = {"Authorization": f"Bearer {self._token()}"}
+        try:
+            response = await self._http.get(f"/agent/v1{path}", headers=headers, **kwargs)
+        except httpx.TransportError as error:
+            raise Unreachable(f"{self._http.base_url} does not answer: {error or type(error).__name__}") from error
+        try:
+            raise_problem(response)
+        except DomainError as error:
+            raise _typed(error) from error
+        check_identity(response, self._node)
+        return response.content
+
+    async def close(self) -> None:
+        await self._http.aclose()

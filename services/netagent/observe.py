@@ -1,0 +1,123 @@
+"""What the kernel tells of its own accord: at an edge, the routes that BIRD installs; everywhere, drift.
+
+A `Feed` numbers the events and lets a long poll wait for them. It is lossy: a wake-up, re-derived by polling.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import select
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable
+from ipaddress import IPv6Network, ip_network
+
+import structlog
+
+from dataplane import netlink as nl
+from dataplane.linux import MAIN, OUR_PROTOCOL, RTM_DELROUTE, RTM_NEWROUTE, Linux, Prefix, parse_route
+from dataplane.mirror import GROUP_IPV4_ROUTE, GROUP_IPV6_ROUTE
+from services.netagent.wire import Changes, EdgeRoute
+
+log = structlog.get_logger()
+
+REMEMBERED = 4096  # events
+DRIFT = ""
+
+
+class Feed:
+    """Numbered events: a prefix whose route changed, or drift. Thread-safe.
+
+    Numbers go on rising when the agent restarts, so that who waits for the next one is not told the past as new.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last = time.time_ns() // 1000
+        self._events: deque[tuple[int, str]] = deque(maxlen=REMEMBERED)
+        self._waiting: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
+
+    def drifted(self) -> None:
+        self._add([DRIFT])
+
+    def routes_changed(self, prefixes: Iterable[Prefix]) -> None:
+        self._add([str(prefix) for prefix in prefixes])
+
+    def _add(self, events: list[str]) -> None:
+        with self._lock:
+            for event in events:
+                self._last += 1
+                self._events.append((self._last, event))
+            waiting = list(self._waiting)
+        for loop, event_seen in waiting:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(event_seen.set)
+
+    def since(self, after: int) -> Changes:
+        """What came after event number `after`; to one that was never given, no event but the present number."""
+        with self._lock:
+            events = [event for number, event in self._events if number > after] if after else []
+            prefixes = dict.fromkeys(event for event in events if event != DRIFT)
+            return Changes(next=self._last, drifted=DRIFT in events, prefixes=list(prefixes))
+
+    async def wait(self, after: int, seconds: float) -> Changes:
+        """The same, waiting until there is something."""
+        woken = asyncio.Event()
+        place = (asyncio.get_running_loop(), woken)
+        with self._lock:
+            self._waiting.add(place)
+        try:
+            changes = self.since(after)
+            if changes.next == after:
+                try:
+                    await asyncio.wait_for(woken.wait(), seconds)
+                except TimeoutError:
+                    return changes
+                changes = self.since(after)
+            return changes
+        finally:
+            with self._lock:
+                self._waiting.discard(place)
+
+
+class EdgeRoutes:
+    """Where an edge's kernel sends prefixes, and word of every change in its main table."""
+
+    def __init__(self, kernel: Linux, feed: Feed) -> None:
+        self._kernel = kernel
+        self._feed = feed
+        self._events = nl.Notifications((GROUP_IPV4_ROUTE, GROUP_IPV6_ROUTE))
+
+    def start(self) -> None:
+        threading.Thread(target=self._follow, name="edge-routes", daemon=True).start()
+
+    def lookup(self, prefixes: Iterable[str]) -> list[EdgeRoute]:
+        """The next hops the kernel would use now, those of the longest match. Raises ValueError."""
+        return [EdgeRoute(prefix=prefix, next_hops=self._next_hops(ip_network(prefix))) for prefix in prefixes]
+
+    def _next_hops(self, prefix: Prefix) -> list[str]:
+        anycast = isinstance(prefix, IPv6Network) and prefix.prefixlen < 128  # the routers' address, never a host's
+        address = prefix.network_address + (1 if anycast else 0)
+        return [str(hop) for hop in self._kernel.next_hops(address)]
+
+    def _follow(self) -> None:
+        poll = select.poll()
+        poll.register(self._events.fileno(), select.POLLIN)
+        while True:
+            poll.poll()
+            try:
+                self._feed.routes_changed(changed_prefixes(self._events))
+            except nl.Overrun:
+                log.warning("edge.notifications_lost")
+
+
+def changed_prefixes(events: nl.Notifications) -> list[Prefix]:
+    """Prefixes of the main table's routes, ours left out, that have changed since last asked. Raises Overrun."""
+    changed: dict[Prefix, None] = {}
+    for kind, raw in events.pending():
+        if kind in (RTM_NEWROUTE, RTM_DELROUTE):
+            row = parse_route(raw)
+            if row is not None and row.table == MAIN and row.protocol != OUR_PROTOCOL:
+                changed[row.prefix] = None
+    return list(changed)

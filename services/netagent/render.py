@@ -1,0 +1,93 @@
+"""From what placement says to rows of the kernel's tables. Pure; one wire entry at a time, at constant cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from uuid import UUID
+
+from dataplane.entries import (
+    Anchor,
+    Discard,
+    Entry,
+    Fallback,
+    Forward,
+    GuardAddress,
+    GuardPort,
+    GuestAddress,
+    Inbound,
+    Leg,
+    LegState,
+    Outbound,
+    Peer,
+)
+from services.netagent import wire
+
+NODE_SEQUENCE = 1  # of prefixes bound to a node: they never move
+STATES = {
+    wire.PortState.ACTIVE: LegState.ACTIVE,
+    wire.PortState.STANDBY: LegState.STANDBY,
+    wire.PortState.LEAVING: LegState.LEAVING,
+}
+
+
+class Unrenderable(Exception):
+    """An entry that means nothing by itself; `code` is stable."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def guest_name(port: UUID) -> str:
+    """What the guest of a port is called by drivers."""
+    return port.hex
+
+
+def link_of(guest: str) -> str:
+    """The name of a guest's leg: an interface name holds 15 characters."""
+    return "g" + guest[:12]
+
+
+def link_name(port: UUID) -> str:
+    return link_of(guest_name(port))
+
+
+def render(entry: wire.Entry, ports: Mapping[UUID, wire.Port]) -> list[Entry]:
+    """The rows that `entry` asks for; `ports` are this node's. Raises Unrenderable.
+
+    A guest's own addresses are this node's business only while its active leg is here.
+    """
+    match entry:
+        case wire.Port():
+            mac = entry.mac.hex(":")
+            link = link_name(entry.port)
+            leg = Leg(link, guest_name(entry.port), mac, STATES[entry.state], entry.name)
+            rows: list[Entry] = [leg, GuardPort(link, mac)]
+        case wire.Address():
+            rows = _address(entry, ports)
+        case wire.Peer():
+            rows = [Peer(entry.endpoint)]
+        case wire.NodePrefix():
+            rows = [Anchor(entry.prefix, NODE_SEQUENCE)]
+        case wire.Aggregate():
+            rows = [Discard(entry.prefix)]
+        case wire.Inbound():
+            rows = [Inbound(entry.public, entry.private)]
+        case wire.Outbound():
+            rows = [Outbound(entry.private, entry.public)]
+    return rows
+
+
+def _address(entry: wire.Address, ports: Mapping[UUID, wire.Port]) -> list[Entry]:
+    port = ports.get(entry.port)
+    if port is None:
+        raise Unrenderable("agent.entry.no_port", f"{entry.prefix} is on port {entry.port}, which is not here")
+    link = link_name(entry.port)
+    rows: list[Entry] = [GuardAddress(link, entry.prefix), Forward(entry.prefix, link, port.mac.hex(":"))]
+    if entry.fallback != wire.NOWHERE:
+        rows.append(Fallback(entry.prefix, entry.fallback))
+    if port.state is wire.PortState.ACTIVE:
+        rows.append(GuestAddress(guest_name(entry.port), entry.host))
+    if entry.sequence > 0:
+        rows.append(Anchor(entry.prefix, entry.sequence))
+    return rows

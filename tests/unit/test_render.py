@@ -1,0 +1,96 @@
+"""What each wire entry becomes in the kernel."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_interface
+from uuid import UUID
+
+import pytest
+
+from dataplane.entries import (
+    Anchor,
+    Discard,
+    Fallback,
+    Forward,
+    GuardAddress,
+    GuardPort,
+    GuestAddress,
+    Inbound,
+    Leg,
+    LegState,
+    Outbound,
+    Peer,
+)
+from services.netagent import wire
+from services.netagent.render import Unrenderable, link_name, render
+
+UID = UUID("0123456789abcdef0123456789abcdef")
+LINK, GUEST, MAC = "g0123456789ab", UID.hex, "06:00:00:00:00:07"
+PORT = wire.Port(UID, bytes.fromhex("060000000007"), wire.PortState.ACTIVE, "web-1")
+PREFIX = IPv4Network("198.18.0.5/32")
+ADDRESS = wire.Address(PREFIX, UID, ip_interface("198.18.0.5/32"), 7)
+
+
+def test_a_port_is_a_leg_and_its_guard() -> None:
+    assert render(PORT, {}) == [Leg(LINK, GUEST, MAC, LegState.ACTIVE, "web-1"), GuardPort(LINK, MAC)]
+    assert len(link_name(UID)) <= 15
+
+
+@pytest.mark.parametrize("state", list(wire.PortState))
+def test_a_legs_state_is_the_ports(state: wire.PortState) -> None:
+    leg = render(replace(PORT, state=state), {})[0]
+    assert isinstance(leg, Leg)
+    assert leg.state.name == state.name
+
+
+def test_an_announced_address_is_guarded_forwarded_configured_and_anchored() -> None:
+    assert render(ADDRESS, {UID: PORT}) == [
+        GuardAddress(LINK, PREFIX),
+        Forward(PREFIX, LINK, MAC),
+        GuestAddress(GUEST, ip_interface("198.18.0.5/32")),
+        Anchor(PREFIX, 7),
+    ]
+
+
+def test_an_address_without_sequence_is_not_announced() -> None:
+    assert not any(isinstance(row, Anchor) for row in render(replace(ADDRESS, sequence=0), {UID: PORT}))
+
+
+def test_an_address_with_a_fallback_has_a_second_route() -> None:
+    peer = IPv4Address("172.31.0.9")
+    assert Fallback(PREFIX, peer) in render(replace(ADDRESS, fallback=peer), {UID: PORT})
+
+
+@pytest.mark.parametrize("state", [wire.PortState.STANDBY, wire.PortState.LEAVING])
+def test_a_guest_is_configured_only_where_it_is_active(state: wire.PortState) -> None:
+    """While an instance moves, the hypervisor that is left must not take its addresses away."""
+    rows = render(ADDRESS, {UID: replace(PORT, state=state)})
+    assert not any(isinstance(row, GuestAddress) for row in rows)
+    assert Forward(PREFIX, LINK, MAC) in rows
+
+
+def test_an_ipv6_prefix_renders_alike() -> None:
+    prefix = IPv6Network("2001:db8:5::/64")
+    rows = render(wire.Address(prefix, UID, ip_interface("2001:db8:5::10/64"), 2), {UID: PORT})
+    assert rows == [
+        GuardAddress(LINK, prefix),
+        Forward(prefix, LINK, MAC),
+        GuestAddress(GUEST, ip_interface("2001:db8:5::10/64")),
+        Anchor(prefix, 2),
+    ]
+
+
+def test_an_address_whose_port_is_not_here_means_nothing() -> None:
+    with pytest.raises(Unrenderable) as refused:
+        render(ADDRESS, {})
+    assert refused.value.code == "agent.entry.no_port"
+
+
+def test_the_rest_is_one_row_each() -> None:
+    one, other = IPv4Address("198.18.0.9"), IPv4Address("10.1.0.9")
+    assert render(wire.Peer(one), {}) == [Peer(one)]
+    assert render(wire.NodePrefix(PREFIX), {}) == [Anchor(PREFIX, 1)]
+    assert render(wire.Aggregate(PREFIX), {}) == [Discard(PREFIX)]
+    assert render(wire.Inbound(one, other), {}) == [Inbound(one, other)]
+    assert render(wire.Outbound(other, one), {}) == [Outbound(other, one)]
