@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cloud import namespaces
 from cloud.plan import (
     ANNOUNCEMENTS,
     EDGE_ROUTER_ID,
@@ -238,8 +237,9 @@ def _edge_hypervisor(node: Node) -> str:
     return _session(f"hypervisor_{node.index}", link, "bfd graceful", body)
 
 
-def command(node: Node, configuration_file: Path, control_socket: Path) -> list[str]:
-    """How to start it, in the foreground. A control socket left behind says that it ran before: it then recovers."""
-    recover = ["-R"] if control_socket.exists() else []
-    enter = ["nsenter", f"--net={namespaces.path(node.namespace)}"]
-    return [*enter, "bird", "-f", *recover, "-c", str(configuration_file), "-s", str(control_socket)]
+RECOVER = ("-R",)  # what a restarted daemon is given: it keeps the kernel's routes until its neighbours are back
+
+
+def command(configuration_file: Path, control_socket: Path) -> list[str]:
+    """How to start it, in the foreground, in its node's namespace."""
+    return ["bird", "-f", "-c", str(configuration_file), "-s", str(control_socket)]

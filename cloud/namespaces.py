@@ -62,9 +62,12 @@ def remove(namespace: str) -> None:
 
 def pids(namespace: str) -> list[int]:
     """Processes living in it."""
-    if not exists(namespace):
-        return []
-    wanted = path(namespace).stat()
+    return pids_in(path(namespace)) if exists(namespace) else []
+
+
+def pids_in(namespace: Path) -> list[int]:
+    """Processes living in the namespace that is mounted on a file."""
+    wanted = namespace.stat()
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():

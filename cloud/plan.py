@@ -268,12 +268,12 @@ class Plan:
         return Node(node_id, name, role, index, self.namespace(name), management, links, prefixes)
 
     def _gateway(self, index: int) -> Node:
-        nat_pools = tuple(pool.prefix for pool in POOLS if pool.kind is PoolKind.NAT)
+        pools = tuple(pool.prefix for pool in POOLS if pool.prefix.version == 4)  # one longer prefix beats them
         links = (
             _fabric_link("public0", f"pub{index}", 100 + index, 0),
             _fabric_link("private0", f"priv{index}", 100 + index, 1),
         )
-        return self._node(Role.GATEWAY, index, IPv4Address("172.30.0.10") + index, links, nat_pools)
+        return self._node(Role.GATEWAY, index, IPv4Address("172.30.0.10") + index, links, pools)
 
     def _hypervisor(self, index: int) -> Node:
         prefixes = (IPv4Network(f"10.{index}.0.0/20"), IPv6Network(f"2001:db8:{index}::/48"))

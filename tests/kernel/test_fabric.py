@@ -53,8 +53,10 @@ class Fabric:
         configuration = self.directory / f"{node.name}.conf"
         configuration.write_text(bird.configuration(self.plan, node))
         with (self.directory / f"{node.name}.log").open("ab") as log:
-            argv = bird.command(node, configuration, self.directory / f"{node.name}.ctl")
-            self.daemons[node.name] = subprocess.Popen(argv, stderr=log)
+            control = self.directory / f"{node.name}.ctl"
+            argv = [*bird.command(configuration, control), *(bird.RECOVER if control.exists() else ())]
+            with entered(node.namespace):
+                self.daemons[node.name] = subprocess.Popen(argv, stderr=log)
 
     def kill_bird(self, node: Node) -> None:
         daemon = self.daemons.pop(node.name)

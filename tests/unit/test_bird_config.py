@@ -46,10 +46,3 @@ def test_a_hypervisor_may_announce_only_its_own_prefixes() -> None:
     assert "10.2.0.0/20" in session
     assert "10.1.0.0/20" not in session
     assert "2001:db8:2::/48" in session
-
-
-def test_a_restarted_daemon_recovers_and_a_first_one_does_not(tmp_path: Path) -> None:
-    node, control = PLAN.edge, tmp_path / "edge.ctl"
-    assert "-R" not in bird.command(node, tmp_path / "edge.conf", control)
-    control.touch()
-    assert "-R" in bird.command(node, tmp_path / "edge.conf", control)

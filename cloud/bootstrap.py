@@ -1,0 +1,137 @@
+"""Registers a new cloud through its public APIs, as an operator would: zone, nodes, pools, flavours. Idempotent."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import httpx
+
+from cloud.plan import POOLS, REGION, ZONE, Node, Role
+from cloud.state import State
+from common.errors import DomainError, Unavailable
+from common.http import ServiceClient
+
+STACK = "dual"  # both the NAT stack and the routed one, so that a tour shows them side by side
+QUARANTINE_S = 10  # short: a local cloud is for trying things out
+PATIENCE_S = 60.0
+
+FLAVORS = (
+    {"name": "small", "vcpus": 1, "memory_mb": 1024, "disk_gb": 10},
+    {"name": "medium", "vcpus": 2, "memory_mb": 4096, "disk_gb": 40},
+    {"name": "large", "vcpus": 4, "memory_mb": 8192, "disk_gb": 80},
+)
+INVENTORIES = (
+    {"resource_class": "VCPU", "total": 64, "allocation_ratio": 4.0},
+    {"resource_class": "MEMORY_MB", "total": 262144},
+    {"resource_class": "DISK_GB", "total": 4096},
+)
+TRAITS = ["CUSTOM_LOCAL_CLOUD"]
+
+
+class NodesSilent(Unavailable):
+    """Some nodes' agents were not heard in time."""
+
+    code = "cloud.nodes_silent"
+
+
+class _Api(ServiceClient):
+    """One service of the cloud; an API that has just started may ask to be tried again."""
+
+    def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        ends = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                return self.request(method, path, json=body).json()
+            except Unavailable as error:
+                if time.monotonic() > ends:
+                    raise error from None
+                time.sleep(0.1)
+
+    def items(self, path: str) -> list[dict[str, Any]]:
+        """All of a paged list."""
+        found: list[dict[str, Any]] = []
+        cursor: str | None = None
+        while True:
+            page = self.call("GET", path if cursor is None else str(httpx.URL(path).copy_add_param("cursor", cursor)))
+            found += page["items"]
+            cursor = page.get("next_cursor")
+            if cursor is None:
+                return found
+
+
+def register(state: State, operator_token: str) -> None:
+    """Raises DomainError."""
+    placement = _Api(state.apis["placement"], lambda: operator_token)
+    ipam = _Api(state.apis["ipam"], lambda: operator_token)
+    try:
+        placement.call("PUT", f"/placement/v1/zones/{ZONE}", {"region": REGION, "stack": STACK})
+        _register_pools(ipam)
+        for node in state.plan.nodes:
+            placement.call("PUT", f"/placement/v1/nodes/{node.id}", _node(node))
+        known = {flavor["name"] for flavor in placement.items("/placement/v1/flavors")}
+        for flavor in FLAVORS:
+            if flavor["name"] not in known:
+                placement.call("POST", "/placement/v1/flavors", dict(flavor))
+    finally:
+        placement.close()
+        ipam.close()
+
+
+def _register_pools(ipam: _Api) -> None:
+    known = {pool["name"]: pool for pool in ipam.items("/ipam/v1/pools")}
+    for pool in POOLS:
+        family = f"ipv{pool.prefix.version}"
+        wanted = {"name": pool.name, "zone": ZONE, "family": family, "quarantine_seconds": QUARANTINE_S}
+        there = known.get(pool.name) or ipam.call("POST", "/ipam/v1/pools", wanted)
+        if str(pool.prefix) not in {prefix["cidr"] for prefix in there["prefixes"]}:
+            ipam.call("POST", f"/ipam/v1/pools/{there['id']}/prefixes", {"cidr": str(pool.prefix)})
+
+
+def _node(node: Node) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "name": node.name,
+        "zone": ZONE,
+        "role": str(node.role),
+        "agent_url": node.agent_url,
+        "endpoint": str(node.endpoint),
+    }
+    if node.role is Role.HYPERVISOR:
+        private, legacy = node.prefixes
+        body |= {
+            "private_prefix": str(private),
+            "legacy_prefix": str(legacy),
+            "inventories": [dict(inventory) for inventory in INVENTORIES],
+            "traits": TRAITS,
+        }
+    return body
+
+
+def conditions(state: State, operator_token: str) -> dict[str, str]:
+    """Placement's view of each node by name; empty when it does not answer."""
+    placement = ServiceClient(state.apis["placement"], lambda: operator_token, timeout_s=2)
+    try:
+        page = placement.request("GET", "/placement/v1/nodes?limit=200").json()
+    except DomainError:
+        return {}
+    finally:
+        placement.close()
+    return {node["name"]: node["condition"] for node in page["items"]}
+
+
+def wait_until_up(state: State, operator_token: str) -> None:
+    """Until placement has heard every node's agent and each holds what it should. Raises NodesSilent."""
+    placement = _Api(state.apis["placement"], lambda: operator_token)
+    ends = time.monotonic() + PATIENCE_S
+    try:
+        while waiting := [node for node in placement.items("/placement/v1/nodes") if not _ready(node)]:
+            if time.monotonic() > ends:
+                names = ", ".join(node["name"] for node in waiting)
+                raise NodesSilent(f"not up within {PATIENCE_S:.0f} s: {names}; see {state.plan.paths.log}")
+            time.sleep(0.1)
+    finally:
+        placement.close()
+
+
+def _ready(node: dict[str, Any]) -> bool:
+    return bool(node["condition"] == "up" and node["realized_generation"] == node["generation"])

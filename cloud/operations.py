@@ -1,0 +1,361 @@
+"""What `godwit cloud` does: up, down, status, exec, cut, heal, power. Results are values; progress goes to a callback.
+
+Raises DomainError subclasses, each one clear line.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import httpx
+
+from cloud import bird, bootstrap, fabric, guests, manifest, namespaces, processes, state, teardown
+from cloud.control import ProcessStatus, Supervision, SupervisorSilent
+from cloud.namespaces import CommandFailed, run
+from cloud.pki import ISSUER, Pki
+from cloud.plan import ZONE, Node, Paths, Plan
+from cloud.postgres import Postgres
+from cloud.redis import Redis
+from cloud.state import State
+from common.auth import LIFETIME_S, Principal, Signer
+from common.errors import Conflict, Forbidden, NotFound, Unavailable
+
+DEFAULT_NAME = "godwit"
+DEFAULT_PROJECT = "demo"
+DEFAULT_HYPERVISORS = 3
+DEFAULT_GATEWAYS = 2
+
+Progress = Callable[[str], None]
+Network = Literal["fabric", "management"]
+NETWORKS: tuple[Network, ...] = ("fabric", "management")
+
+_TOOLS = ("ip", "nft", "ethtool", "bird", "birdc", "nsenter", "setpriv", "redis-server", "clang")
+
+
+class RootNeeded(Forbidden):
+    """Making network namespaces needs root."""
+
+    code = "cloud.root_needed"
+
+
+class SizeDiffers(Conflict):
+    """The cloud exists with another number of nodes."""
+
+    code = "cloud.size_differs"
+
+
+class NotReady(Unavailable):
+    """A part of the cloud did not come up in time."""
+
+    code = "cloud.not_ready"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStatus:
+    """`routing` and `agent`: whether the node's two processes run; `condition`: placement's view, None if unknown."""
+
+    id: str
+    name: str
+    role: str
+    namespace: str
+    management: str
+    endpoint: str
+    routing: bool
+    agent: bool
+    condition: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CloudStatus:
+    """`state`: `running` (all processes run), `degraded`, or `stopped` (no supervisor)."""
+
+    name: str
+    state: str
+    zone: str
+    apis: dict[str, str]
+    tokens: dict[str, str]  # by role: operator, member
+    nodes: list[NodeStatus]
+    processes: list[ProcessStatus]
+    guests: list[str]
+    logs: str
+
+
+def silent(_message: str) -> None:
+    """A progress callback that says nothing."""
+
+
+def up(
+    name: str = DEFAULT_NAME,
+    hypervisors: int | None = None,
+    gateways: int | None = None,
+    progress: Progress = silent,
+) -> CloudStatus:
+    """Make the cloud, or put right whatever is missing or broken of it. What runs goes on undisturbed."""
+    _require_root("up", name)
+    _require_tools()
+    with teardown.exclusively(name):
+        current = _state(name, hypervisors, gateways)
+        plan, paths = current.plan, current.plan.paths
+        supervision = Supervision(paths)
+        progress(f"fabric: edge, {plan.gateway_count} gateways, {plan.hypervisor_count} hypervisors")
+        _prepare(current)
+        progress("database and broker")
+        if supervision.runs:
+            supervision.reload()
+        else:
+            teardown.end_strays(plan)
+            supervision.launch()
+        _start_stores(current, supervision)
+        progress("schema migrations")
+        _migrate(current)
+        progress("routing daemons, agents and services")
+        supervision.start([process.name for process in processes.manifest(current).processes])
+        _wait_for_services(current)
+        progress("zone, nodes, pools and flavours")
+        bootstrap.register(current, token(current.name, roles=("operator",), project=DEFAULT_PROJECT))
+        progress("nodes answer")
+        bootstrap.wait_until_up(current, token(current.name, roles=("operator",), project=DEFAULT_PROJECT))
+    return status(name)
+
+
+def down(name: str = DEFAULT_NAME, keep_data: bool = False, progress: Progress = silent) -> bool:
+    """Remove every namespace, link, BPF object and process of the cloud, and its data unless `keep_data`.
+
+    Works on what a crash left as well. Returns whether there was anything.
+    """
+    _require_root("down", name)
+    Plan(name)  # an impossible name is refused
+    with teardown.exclusively(name):
+        return teardown.remove(name, keep_data=keep_data, progress=progress)
+
+
+def status(name: str = DEFAULT_NAME) -> CloudStatus:
+    """Raises NotFound when there is no such cloud."""
+    _require_root("status", name)
+    current = state.load(name)
+    plan = current.plan
+    try:
+        listed = Supervision(plan.paths).processes()
+    except SupervisorSilent:
+        listed = []
+    running = {process.name for process in listed if process.state == "running"}
+    whole = bool(listed) and len(running) == len(listed)
+    conditions = bootstrap.conditions(current, token(name, roles=("operator",))) if "placement" in running else {}
+    return CloudStatus(
+        name=name,
+        state="running" if whole else ("degraded" if listed else "stopped"),
+        zone=ZONE,
+        apis=current.apis,
+        tokens={role: token(name, roles=(role,)) for role in ("operator", "member")},
+        nodes=[_node_status(node, running, conditions.get(node.name)) for node in plan.nodes],
+        processes=listed,
+        guests=[guest.name for guest in guests.all_guests(plan.paths.guests)],
+        logs=str(plan.paths.log),
+    )
+
+
+def names() -> list[str]:
+    """Clouds that exist on this host."""
+    return state.names()
+
+
+def token(
+    name: str,
+    *,
+    project: str = DEFAULT_PROJECT,
+    roles: Sequence[str] = ("member",),
+    audience: Sequence[str] = ("ipam", "placement"),
+    subject: str = "cli",
+    lifetime_s: int = LIFETIME_S,
+) -> str:
+    """A bearer token of the cloud's own issuer."""
+    key = Pki(state.load(name).plan.paths.pki).signing_key(ISSUER)
+    return Signer.from_file(key).sign(Principal(subject, project, frozenset(roles)), list(audience), lifetime_s)
+
+
+def exec_argv(name: str, where: str, argv: Sequence[str]) -> list[str]:
+    """The command that runs `argv` inside `internet`, a node, `control`, or a guest by its instance name.
+
+    Raises NotFound, also when the place's namespace is gone.
+    """
+    _require_root("exec", name)
+    plan = state.load(name).plan
+    guest = guests.find(plan.paths.guests, where)
+    known = ["internet", "control", *(node.name for node in plan.nodes)]
+    if where in known:
+        network = namespaces.path(plan.namespace(where))
+    elif guest is not None:
+        network = guest.network
+    else:
+        there = [guest.name for guest in guests.all_guests(plan.paths.guests)]
+        raise NotFound(f"cloud {name} has no node or guest {where}; there are {', '.join(known + there)}")
+    if not os.path.ismount(network):
+        raise NotFound(f"{where} of cloud {name} is not there; heal the cloud with: godwit cloud up --name {name}")
+    return ["nsenter", f"--net={network}", "--", *argv]
+
+
+def execute(name: str, where: str, argv: Sequence[str]) -> int:
+    """Run a command there with the caller's terminal. Returns its exit code."""
+    try:
+        return subprocess.run(exec_argv(name, where, argv), check=False).returncode
+    except FileNotFoundError as error:
+        raise CommandFailed(f"{error.filename} is not installed") from error
+
+
+def cut(name: str, node: str, networks: Sequence[Network] = NETWORKS) -> None:
+    """Partition a node from the fabric, the management network, or both; its processes go on. Repeating is no error."""
+    _require_root("cut", name)
+    plan = state.load(name).plan
+    which = plan.node(node)
+    if "fabric" in networks:
+        fabric.cut_fabric(plan, which)
+    if "management" in networks:
+        fabric.cut_management(plan, which)
+
+
+def heal(name: str, node: str, networks: Sequence[Network] = NETWORKS) -> None:
+    """Undo a cut; what is not cut stays as it is."""
+    _require_root("heal", name)
+    plan = state.load(name).plan
+    which = plan.node(node)
+    if "fabric" in networks:
+        fabric.heal_fabric(plan, which)
+    if "management" in networks:
+        fabric.heal_management(plan, which)
+
+
+def kill(name: str, process: str, signal_name: str = "SIGKILL") -> int | None:
+    """Send a signal to a supervised process by its name. Returns its number, None if it did not run."""
+    return Supervision(state.load(name).plan.paths).kill(process, signal_name)
+
+
+def power(name: str, node: str, on: bool) -> None:
+    """Switch a node off (its links cut, its processes killed, kept down) or on again."""
+    _require_root("power", name)
+    current = state.load(name)
+    which = current.plan.node(node)
+    mine = [processes.agent_name(which), processes.bird_name(which)]
+    supervision = Supervision(current.plan.paths)
+    if on:
+        heal(name, node)
+        supervision.start(mine)
+    else:
+        cut(name, node)
+        supervision.stop(mine)
+
+
+# --- parts of `up` ---------------------------------------------------------------------------------------------------
+
+
+def _require_root(verb: str, name: str) -> None:
+    if os.geteuid() != 0:
+        raise RootNeeded(f"a local cloud needs root (network namespaces, BPF); run: sudo godwit cloud {verb} {name}")
+
+
+def _require_tools() -> None:
+    missing = [tool for tool in _TOOLS if shutil.which(tool) is None]
+    if missing:
+        raise CommandFailed(f"not installed: {', '.join(missing)}; install them with: sh deploy/host/install.sh")
+
+
+def _state(name: str, hypervisors: int | None, gateways: int | None) -> State:
+    """What is remembered of the cloud, or a new one's."""
+    known = state.find(name)
+    if known is None:
+        known = state.create(Plan(name, hypervisors or DEFAULT_HYPERVISORS, gateways or DEFAULT_GATEWAYS))
+        state.save(known)
+    asked = (hypervisors or known.hypervisors, gateways or known.gateways)
+    if asked != (known.hypervisors, known.gateways):
+        raise SizeDiffers(
+            f"cloud {name} has {known.hypervisors} hypervisors and {known.gateways} gateways; "
+            f"to change that, first run: godwit cloud down {name}"
+        )
+    return known
+
+
+def _prepare(current: State) -> None:
+    """Everything that lies on disk or in the kernel before a process runs."""
+    plan, paths = current.plan, current.plan.paths
+    for directory in (paths.run, paths.data, paths.log):
+        directory.mkdir(parents=True, exist_ok=True)
+    for directory in (paths.bird, paths.guests, paths.run / "tmp", paths.data / "build"):
+        directory.mkdir(exist_ok=True)
+    fabric.build(plan)
+    _mount_bpf(paths, plan.nodes)
+    Pki(paths.pki).ensure(plan)
+    Postgres.of(paths).initialise()
+    Redis.of(paths, current.broker_password).initialise()
+    for node in plan.nodes:
+        (paths.bird / f"{node.name}.conf").write_text(bird.configuration(plan, node))
+        (paths.data / "nodes" / node.name).mkdir(parents=True, exist_ok=True)
+    manifest.save(processes.manifest(current))
+
+
+def _mount_bpf(paths: Paths, nodes: Sequence[Node]) -> None:
+    """Our own BPF file system: the usual one is hidden by `ip netns exec`, and may not be mounted at all."""
+    paths.bpf.mkdir(exist_ok=True)
+    if not os.path.ismount(paths.bpf):
+        run(["mount", "-t", "bpf", "-o", "mode=0700", f"godwit-{paths.run.name}", str(paths.bpf)])
+    for node in nodes:
+        (paths.bpf / node.name).mkdir(exist_ok=True)
+
+
+def _start_stores(current: State, supervision: Supervision) -> None:
+    paths = current.plan.paths
+    database, broker = Postgres.of(paths), Redis.of(paths, current.broker_password)
+    supervision.start([processes.DATABASE, processes.BROKER])
+    _wait(database.answers, 30, "the database", paths, processes.DATABASE)
+    database.provision(current.database_passwords)
+    _wait(broker.answers, 30, "the broker", paths, processes.BROKER)
+
+
+def _migrate(current: State) -> None:
+    for argv, environment in processes.migrations(current):
+        done = subprocess.run(argv, env={**os.environ, **environment}, capture_output=True, text=True, check=False)
+        if done.returncode:
+            log = current.plan.paths.log / "migrations.log"
+            log.write_text(done.stdout + done.stderr)
+            complaint = (done.stderr.strip() or "no message").splitlines()[-1]
+            raise NotReady(f"migrating {argv[-1]} failed: {complaint} (see {log})")
+
+
+def _wait_for_services(current: State) -> None:
+    for service, url in current.apis.items():
+        _wait(lambda url=url: _answers(url), 60, service, current.plan.paths, service)  # type: ignore[misc]
+
+
+def _answers(url: str) -> bool:
+    """Whether anything comes back: who refuses a request is up."""
+    try:
+        httpx.get(url, timeout=2)
+    except httpx.TransportError:
+        return False
+    return True
+
+
+def _wait(condition: Callable[[], bool], within_s: float, what: str, paths: Paths, process: str) -> None:
+    ends = time.monotonic() + within_s
+    while not condition():
+        if time.monotonic() > ends:
+            raise NotReady(f"{what} did not come up within {within_s:.0f} s; see {paths.log / process}.log")
+        time.sleep(0.02)
+
+
+def _node_status(node: Node, running: set[str], condition: str | None) -> NodeStatus:
+    return NodeStatus(
+        id=str(node.id),
+        name=node.name,
+        role=str(node.role),
+        namespace=node.namespace,
+        management=str(node.management),
+        endpoint=str(node.endpoint),
+        routing=processes.bird_name(node) in running,
+        agent=processes.agent_name(node) in running,
+        condition=condition,
+    )

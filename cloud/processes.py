@@ -1,0 +1,196 @@
+"""The processes of a local cloud, with their settings."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from cloud import bird, namespaces
+from cloud.baseline import VXLAN_LINK
+from cloud.manifest import Manifest, Process
+from cloud.pki import PLACEMENT, Pki
+from cloud.plan import AGENT_PORT, FABRIC4, FABRIC6, MANAGEMENT, Node, Paths, Plan, Role
+from cloud.postgres import Postgres
+from cloud.redis import Redis
+from cloud.state import State
+
+PACKAGES = Path(__file__).resolve().parent.parent
+STORES, MACHINES, SERVICES = 1, 2, 3  # stages
+INTERNAL_IPAM_PORT = 8101  # of ipam in the control namespace, for placement
+
+DATABASE = "postgres"
+BROKER = "redis"
+GUEST_HELPER = "guest-helper"
+CONTROL = ("ipam", "placement", "placement-poller", "worker", "beat")
+
+
+def bird_name(node: Node) -> str:
+    return f"bird-{node.name}"
+
+
+def agent_name(node: Node) -> str:
+    return f"netagent-{node.name}"
+
+
+def manifest(state: State) -> Manifest:
+    """Everything the supervisor of this cloud runs."""
+    plan, paths = state.plan, state.plan.paths
+    processes = [*_stores(state), _guest_helper(plan)]
+    for node in plan.nodes:
+        processes += [_bird(plan, node), _agent(plan, node)]
+    return Manifest(paths.run, paths.log, (*processes, *_control(state)), dict(state.ports))
+
+
+def migrations(state: State) -> list[tuple[list[str], dict[str, str]]]:
+    """Commands that bring the schemas up to date, with their environments."""
+    return [
+        ([sys.executable, "-m", "migrations", service], _python({_variable(service, "DATABASE_URL"): url}))
+        for service, url in _database_urls(state).items()
+    ]
+
+
+def python_environment(paths: Paths) -> dict[str, str]:
+    """What every Python process of the cloud needs to find our packages, and to leave nothing in /tmp."""
+    return _python({"TMPDIR": str(paths.run / "tmp")})
+
+
+def _python(more: dict[str, str]) -> dict[str, str]:
+    return {"PYTHONPATH": str(PACKAGES), "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1", **more}
+
+
+def _inside(namespace: str, argv: list[str], *, death: str = "KILL") -> tuple[str, ...]:
+    """Run in a namespace; when the supervisor dies, the process gets the signal `death`."""
+    return (
+        "nsenter",
+        f"--net={namespaces.path(namespace)}",
+        "--",
+        *(["setpriv", "--pdeathsig", death, "--"] if death else []),
+        *argv,
+    )
+
+
+def _variable(service: str, name: str) -> str:
+    return f"GODWIT_{service.upper()}_{name}"
+
+
+def _database_urls(state: State) -> dict[str, str]:
+    server = Postgres.of(state.plan.paths)
+    return {service: server.url(service, password) for service, password in state.database_passwords.items()}
+
+
+def _stores(state: State) -> tuple[Process, ...]:
+    plan, paths = state.plan, state.plan.paths
+    broker = Redis.of(paths, state.broker_password)
+    return (
+        Process(
+            DATABASE,
+            _inside(plan.control, Postgres.of(paths).command(), death=""),
+            stage=STORES,
+            stop_signal="SIGINT",  # fast shutdown: open transactions are rolled back
+        ),
+        Process(BROKER, _inside(plan.control, broker.command(), death=""), stage=STORES),
+    )
+
+
+def _guest_helper(plan: Plan) -> Process:
+    paths = plan.paths
+    return Process(
+        GUEST_HELPER,
+        _inside(plan.control, [sys.executable, "-m", "services.netagent.guest_helper"]),
+        {
+            **python_environment(paths),
+            "GODWIT_GUESTS_SOCKET": str(paths.guest_socket),
+            "GODWIT_GUESTS_DIRECTORY": str(paths.guests),
+        },
+        stage=MACHINES,
+    )
+
+
+def _bird(plan: Plan, node: Node) -> Process:
+    """Killed, never asked to end: asked, it would withdraw its routes; killed, its neighbours keep them meanwhile.
+
+    It goes before others: a keepalive of its BFD sessions is due every 50 ms, however busy the host is.
+    """
+    directory = plan.paths.bird
+    control = directory / f"{node.name}.ctl"
+    argv = ["nice", "-n", "-15", *bird.command(directory / f"{node.name}.conf", control)]
+    return Process(
+        bird_name(node),
+        _inside(node.namespace, argv),
+        stage=MACHINES,
+        stop_signal="SIGKILL",
+        marker=control,
+        again=bird.RECOVER,
+    )
+
+
+def _agent(plan: Plan, node: Node) -> Process:
+    paths, pki = plan.paths, Pki(plan.paths.pki)
+    identity = pki.node(node)
+    settings = {
+        "NODE": str(node.id),
+        "NAME": node.name,
+        "ROLE": str(node.role),
+        "STATE_DIRECTORY": str(paths.data / "nodes" / node.name),
+        "PIN_DIRECTORY": str(paths.bpf / node.name),
+        "BUILD_DIRECTORY": str(paths.data / "build"),
+        "GUEST_SOCKET": str(paths.guest_socket),
+        "LISTEN": f"tcp:{node.management}:{AGENT_PORT}",
+        "CERTIFICATE": str(identity.certificate),
+        "CERTIFICATE_KEY": str(identity.key),
+        "CONTROLLER_CA": str(pki.controllers.certificate),
+        "ISSUER_KEYS": str(pki.keys),
+    }
+    if node.role is Role.GATEWAY:
+        public, private = node.links
+        settings |= {"PUBLIC_LINK": public.name, "PRIVATE_LINK": private.name}
+    if node.role is Role.HYPERVISOR:
+        settings |= {"VXLAN_LINK": VXLAN_LINK, "HOST_PREFIXES": f"{FABRIC4},{MANAGEMENT},{FABRIC6}"}
+    return Process(
+        agent_name(node),
+        _inside(node.namespace, [sys.executable, "-m", "services.netagent.app"]),
+        {**python_environment(paths), **{_variable("netagent", key): value for key, value in settings.items()}},
+        stage=MACHINES,
+    )
+
+
+def _control(state: State) -> tuple[Process, ...]:
+    plan, paths, pki = state.plan, state.plan.paths, Pki(state.plan.paths.pki)
+    urls, broker_url = _database_urls(state), Redis.of(paths, state.broker_password).url
+    internal_ipam = f"127.0.0.1:{INTERNAL_IPAM_PORT}"
+    ipam = {
+        "DATABASE_URL": urls["ipam"],
+        "BROKER_URL": broker_url,
+        "ISSUER_KEYS": str(pki.keys),
+        "LISTEN": json.dumps(["{fd:ipam}", f"tcp:{internal_ipam}"]),
+    }
+    placement = {
+        "DATABASE_URL": urls["placement"],
+        "BROKER_URL": broker_url,
+        "IPAM_URL": f"http://{internal_ipam}",
+        "ISSUER_KEYS": str(pki.keys),
+        "SIGNING_KEY": str(pki.signing_key(PLACEMENT)),
+        "CERTIFICATE": str(pki.placement.certificate),
+        "CERTIFICATE_KEY": str(pki.placement.key),
+        "NODE_CA": str(pki.nodes.certificate),
+        "LISTEN": "{fd:placement}",
+    }
+
+    def service(name: str, module: str, *arguments: str, socket: str = "") -> Process:
+        settings, prefix = (ipam, "ipam") if name == "ipam" else (placement, "placement")
+        return Process(
+            name,
+            _inside(plan.control, [sys.executable, "-m", module, *arguments]),
+            {**python_environment(paths), **{_variable(prefix, key): value for key, value in settings.items()}},
+            sockets=(socket,) if socket else (),
+            stage=SERVICES,
+        )
+
+    return (
+        service("ipam", "services.ipam.app", socket="ipam"),
+        service("placement", "services.placement.app", socket="placement"),
+        service("placement-poller", "services.placement.poller"),
+        service("worker", "services.placement.worker", "worker"),
+        service("beat", "services.placement.worker", "beat"),
+    )
