@@ -6,7 +6,7 @@ from fastapi import FastAPI
 
 from common import logs
 from common.auth import Verifier
-from common.db import Database
+from common.db import Database, Ring
 from common.serve import serve
 from common.tasks import Bells, celery
 from common.web import Wiring, create_app
@@ -18,8 +18,9 @@ from services.placement.model import Idempotency
 from services.placement.settings import PlacementSettings
 
 
-def create(settings: PlacementSettings) -> FastAPI:
-    bells = Bells(celery("placement", settings.broker_url), queue_of)
+def create(settings: PlacementSettings, ring: Ring | None = None, ledger: IpamClient | None = None) -> FastAPI:
+    """The application; `ring` replaces the broker, `ledger` the way to the ledger."""
+    bells = ring or Bells(celery("placement", settings.broker_url), queue_of)
     app = create_app(
         "Godwit placement",
         [api.router],
@@ -29,7 +30,7 @@ def create(settings: PlacementSettings) -> FastAPI:
     app.state.wiring = Wiring(
         Verifier.from_directory(settings.issuer_keys, "placement"), Database(settings.database_url, bells), Idempotency
     )
-    app.state.ledger = IpamClient(settings.ipam_url, service_token(settings, "ipam"))
+    app.state.ledger = ledger or IpamClient(settings.ipam_url, service_token(settings, "ipam"))
     return app
 
 

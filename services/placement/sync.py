@@ -9,8 +9,8 @@ from uuid import UUID
 import structlog
 
 from common.db import Database, Transaction
-from common.errors import DomainError, Unavailable
-from services.netagent.client import BaseMismatch
+from common.errors import DomainError
+from services.netagent.client import BaseMismatch, StaleGeneration
 from services.placement import bells
 from services.placement.agents import Agents
 from services.placement.move import Pending
@@ -49,24 +49,22 @@ class NodeSync:
             batch = entries.batch(tx, node_id, whole=whole)
         if batch is None:
             return set()
-        agent = self._agents.of(node_id, batch.agent_url)
         try:
-            realized = agent.apply(batch.message)
+            realized = self._agents.of(node_id, batch.agent_url).apply(batch.message)
         except BaseMismatch:
             log.info("node.resync", node=str(node_id), reason="base mismatch")
             return self._sync_node(node_id, whole=True)
-        except Unavailable as error:
-            log.warning("node.unreachable", node=str(node_id), error=error.message)
+        except StaleGeneration:  # another worker was faster, with a newer generation
             return set()
         except DomainError as error:
-            log.error("node.refused", node=str(node_id), code=error.code, error=error.message)
+            log.warning("node.unsynced", node=str(node_id), code=error.code, error=error.message)
             return set()
         with self._db.transaction() as tx:
             owners = entries.confirm(tx, node_id, realized)
         complete = realized.generation == batch.message.generation and not realized.failed
         if complete and realized.digest != batch.digest and not whole:
             log.warning("node.resync", node=str(node_id), reason="digest differs")
-            return owners | self._sync_node(node_id, whole=True)
+            owners |= self._sync_node(node_id, whole=True)
         return owners
 
     def whole(self, node_id: UUID) -> None:

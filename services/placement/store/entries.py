@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, delete, or_, select, tuple_, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 
 from common.db import Transaction
 from services.netagent import wire
@@ -200,7 +200,7 @@ def pending(tx: Transaction, owner: UUID) -> list[tuple[Node, str | None]]:
         select(Node, NodeEntry.failure)
         .join(NodeEntry, NodeEntry.node_id == Node.id)
         .where(_behind(owner))
-        .distinct(Node.id)
+        .ext(distinct_on(Node.id))
         .order_by(Node.id, NodeEntry.failure.desc().nulls_last())
     )
     return [(node, failure) for node, failure in tx.session.execute(query)]

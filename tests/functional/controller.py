@@ -1,0 +1,284 @@
+"""The real controller and the real ledger, in-process, with real agents' reconcilers on in-memory kernels.
+
+Wake-ups go into a list and are run when a story says so, so that a story can also lose them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from ipaddress import ip_network
+from typing import Any
+from uuid import UUID, uuid5
+
+import httpx
+from fastapi.testclient import TestClient
+from sqlalchemy import text, update
+
+from common.db import Database
+from common.errors import Unavailable
+from common.http import Unreachable
+from dataplane import memory
+from dataplane.entries import Anchor, Inbound
+from services.ipam import doorbell
+from services.netagent import wire as agent_wire
+from services.netagent.checkpoint import MemoryCheckpoint
+from services.netagent.reconciler import Reconciler as Executor
+from services.netagent.render import link_of
+from services.placement import app, bells
+from services.placement.model import Base, Node
+from services.placement.reconcile import Reconciler
+from services.placement.settings import PlacementSettings
+from tests.functional.ledger import Ledger, ok
+
+NAMESPACE = UUID("5f0a7d1e-0d5b-4c8e-9a61-2b1f6d1f7a10")
+AUDIENCE = ["placement"]
+
+
+class Agent:
+    """One node: the real reconciler on an in-memory kernel, reached as `AgentClient` is. `cut` makes it unreachable."""
+
+    def __init__(self, fleet: Fleet, node_id: UUID, name: str, role: str) -> None:
+        self.fleet = fleet
+        self.id = node_id
+        self.name = name
+        self.kernel = memory.Kernel(name, fleet.world)
+        self.checkpoint = MemoryCheckpoint()
+        self.role = role
+        self.cut = False
+        self.start()
+
+    def start(self) -> None:
+        """Start the agent, as after a crash: it knows what its checkpoint says."""
+        drivers = getattr(memory.drivers(self.kernel, link_of), self.role)
+        self.executor = Executor(self.id, drivers, self.checkpoint)
+
+    def apply(self, message: agent_wire.Snapshot | agent_wire.Delta) -> agent_wire.Realized:
+        if self.cut:
+            raise Unreachable(f"{self.name} does not answer")
+        return self.executor.apply(agent_wire.parse(message.pack()))
+
+    def edge_routes(self, prefixes: Iterable[str]) -> list[agent_wire.EdgeRoute]:
+        if self.cut:
+            raise Unreachable(f"{self.name} does not answer")
+        return [agent_wire.EdgeRoute(prefix=prefix, next_hops=self.fleet.fabric_sends(prefix)) for prefix in prefixes]
+
+    def announces(self) -> dict[str, int]:
+        """The addresses this node announces, with their sequences."""
+        return {str(row.prefix): row.sequence for row in self.kernel.table(Anchor).values()}
+
+    def maps(self) -> dict[str, str]:
+        """A gateway's table, public to private."""
+        return {str(row.public): str(row.private) for row in self.kernel.table(Inbound).values()}
+
+
+class Fleet:
+    """All agents of a cloud; and the fabric, which prefers the highest sequence."""
+
+    def __init__(self) -> None:
+        self.world = memory.World()
+        self.agents: dict[UUID, Agent] = {}
+        self.endpoints: dict[UUID, str] = {}
+
+    def of(self, node_id: UUID, url: str) -> Agent:  # noqa: ARG002  as `Agents.of`
+        return self.agents[node_id]
+
+    def __getitem__(self, name: str) -> Agent:
+        return next(agent for agent in self.agents.values() if agent.name == name)
+
+    def fabric_sends(self, prefix: str) -> list[str]:
+        found = [
+            (anchor.sequence, self.endpoints[agent.id])
+            for agent in self.agents.values()
+            for anchor in agent.kernel.table(Anchor).values()
+            if anchor.prefix == ip_network(prefix)
+        ]
+        best = max((sequence for sequence, _ in found), default=0)
+        return sorted(endpoint for sequence, endpoint in found if sequence == best)
+
+
+@dataclass
+class Controller:
+    """A running controller with its ledger and fleet."""
+
+    http: TestClient
+    ledger: Ledger
+    fleet: Fleet
+    database: Database
+    reconciler: Reconciler
+    rung: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
+
+    # --- callers -----------------------------------------------------------------------------------------------------
+
+    def request(self, who: str, method: str, path: str, **kwargs: Any) -> httpx.Response:
+        subject, project, roles = {
+            "red": ("rita", "red", ("member",)),
+            "blue": ("bob", "blue", ("member",)),
+            "operator": ("olga", "cloud", ("operator",)),
+        }[who]
+        token = self.ledger.issuer.token(subject, project, *roles, audience=AUDIENCE)
+        headers = {"Authorization": f"Bearer {token}", **kwargs.pop("headers", {})}
+        return self.http.request(method, f"/placement/v1{path}", headers=headers, **kwargs)
+
+    def get(self, path: str, who: str = "operator", **params: Any) -> Any:
+        return ok(self.request(who, "GET", path, params=params))
+
+    def post(self, path: str, body: Any = None, who: str = "red", **kwargs: Any) -> httpx.Response:
+        return self.request(who, "POST", path, json={} if body is None else body, **kwargs)
+
+    # --- stories -----------------------------------------------------------------------------------------------------
+
+    def hear(self) -> None:
+        """Every agent that answers was just heard."""
+        answering = [agent.id for agent in self.fleet.agents.values() if not agent.cut]
+        silent = [agent.id for agent in self.fleet.agents.values() if agent.cut]
+        with self.database.transaction() as tx:
+            tx.session.execute(update(Node).where(Node.id.in_(answering)).values(seen_at=datetime.now(UTC)))
+            tx.session.execute(update(Node).where(Node.id.in_(silent)).values(seen_at=None))
+
+    def settle(self) -> None:
+        """Run every wake-up, those of the ledger included, until none is left."""
+        self.hear()
+        for _ in range(200):
+            pending = [*self.rung, *self.ledger.rung()]
+            self.rung.clear()
+            if not pending:
+                return
+            for name, names in pending:
+                self.run(name, names)
+        raise AssertionError(f"the wake-ups never end: {pending}")
+
+    def run(self, name: str, names: tuple[str, ...]) -> None:
+        try:
+            match name:
+                case bells.NODE:
+                    self.reconciler.sync.node(UUID(names[0]))
+                case bells.OPERATION:
+                    self.reconciler.progress.take(names[0])
+                case bells.REPORT:
+                    self.reconciler.sets.report(UUID(names[0]))
+                case doorbell.ADDRESS_SET_CHANGED:
+                    self.reconciler.sets.follow(names[0], UUID(names[1]))
+                case doorbell.POOLS_CHANGED:
+                    self.reconciler.pools()
+        except Unavailable:  # as the task does
+            return
+
+    def lose_bells(self) -> None:
+        self.rung.clear()
+        self.ledger.rung()
+
+    def sweep(self) -> None:
+        self.hear()
+        self.reconciler.sweep()
+        self.settle()
+
+    def instance(self, name: str, who: str = "red", **body: Any) -> Any:
+        """Create an instance and wait until it runs."""
+        wanted = {"name": name, "zone": "zone-a", "flavor": "small", **body}
+        operation = ok(self.post("/instances", wanted, who))
+        self.settle()
+        assert self.operation(operation)["state"] == "succeeded", self.operation(operation)
+        return self.get(f"/instances/{operation['resource'].rsplit('/', 1)[1]}")
+
+    def show(self, instance: Any) -> Any:
+        return self.get(f"/instances/{instance['id']}")
+
+    def act(self, instance: Any, verb: str, body: Any = None, who: str = "operator") -> Any:
+        """Ask for a change of an instance and run it as far as it goes; the Operation."""
+        operation = ok(self.post(f"/instances/{instance['id']}:{verb}", body, who))
+        self.settle()
+        return self.operation(operation)
+
+    def operation(self, operation: Any) -> Any:
+        return self.get(f"/operations/{operation['id']}")
+
+    def holders(self, prefix: str) -> dict[str, int]:
+        """Who announces a prefix, with which sequence."""
+        return {
+            agent.name: agent.announces()[prefix] for agent in self.fleet.agents.values() if prefix in agent.announces()
+        }
+
+    def contents(self) -> dict[str, list[Any]]:
+        """Every row there is, but when nodes were heard: what must be the same after a refusal."""
+        with self.database.transaction() as tx:
+            tx.session.execute(update(Node).values(seen_at=None))
+            rows = {
+                table: [tuple(row) for row in tx.session.execute(text(f"SELECT t::text FROM {table} t ORDER BY 1"))]  # noqa: S608
+                for table in sorted(Base.metadata.tables)
+            }
+        self.hear()
+        return rows
+
+    # --- what stories start from -------------------------------------------------------------------------------------
+
+    def node(self, name: str, role: str, number: int, zone: str = "zone-a", **more: Any) -> None:
+        node_id = uuid5(NAMESPACE, name)
+        endpoint = f"172.31.{number}.2"
+        body: dict[str, Any] = {
+            "name": name,
+            "zone": zone,
+            "role": role,
+            "agent_url": f"https://172.30.0.{number}:8443",
+            "endpoint": endpoint,
+            **more,
+        }
+        if role == "hypervisor":
+            body |= {
+                "private_prefix": f"10.{number}.0.0/24",
+                "legacy_prefix": f"2001:db8:{number}::/48",
+                "inventories": [
+                    {"resource_class": "VCPU", "total": 4},
+                    {"resource_class": "MEMORY_MB", "total": 4096},
+                ],
+            }
+        self.fleet.endpoints[node_id] = endpoint
+        self.fleet.agents[node_id] = Agent(self.fleet, node_id, name, role)
+        ok(self.request("operator", "PUT", f"/nodes/{node_id}", json=body))
+
+    def supplied(self) -> None:
+        """A dual zone with two gateways, three hypervisors and an edge, pools, and a flavour."""
+        ok(self.request("operator", "PUT", "/zones/zone-a", json={"region": "region-1", "stack": "dual"}))
+        self.ledger.pool("public", "198.18.16.0/24", quarantine_seconds=0)
+        self.ledger.pool("public-v6", "2001:db8:100::/48", quarantine_seconds=0)
+        self.node("edge", "edge", 1)
+        for number in (1, 2):
+            self.node(f"gateway-{number}", "gateway", 10 + number)
+        for number in (1, 2, 3):
+            self.node(f"hypervisor-{number}", "hypervisor", 20 + number)
+        body = {"name": "small", "vcpus": 1, "memory_mb": 512, "disk_gb": 0}
+        ok(self.request("operator", "POST", "/flavors", json=body))
+        self.sweep()
+
+
+@contextmanager
+def running(database_url: str, ledger: Ledger) -> Iterator[Controller]:
+    """A controller on an empty, migrated database."""
+    rung: list[tuple[str, tuple[str, ...]]] = []
+
+    def ring(name: str, names: tuple[str, ...]) -> None:
+        if (name, names) not in rung:
+            rung.append((name, names))
+
+    fleet = Fleet()
+    nowhere = ledger.issuer.private_key  # agents are reached in-process: no certificate is read
+    settings = PlacementSettings(
+        database_url=database_url,
+        broker_url="memory://",
+        ipam_url="http://ipam",
+        issuer_keys=ledger.issuer.public_keys,
+        signing_key=ledger.issuer.private_key,
+        certificate=nowhere,
+        certificate_key=nowhere,
+        node_ca=nowhere,
+    )
+    database = Database(database_url, ring)
+    client = ledger.client()
+    reconciler = Reconciler(database, fleet, client)  # type: ignore[arg-type]  # its agents are in-process
+    with TestClient(app.create(settings, ring=ring, ledger=client), raise_server_exceptions=False) as http:
+        controller = Controller(http, ledger, fleet, database, reconciler, rung)
+        controller.supplied()
+        yield controller
+    database.close()
