@@ -14,6 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
 HERE = Path(__file__).parent
 NOWHERE = "postgresql+psycopg://nobody@localhost/none"
 NO_BROKER = "redis://localhost:1/0"
@@ -32,18 +35,20 @@ def placement_document() -> dict[str, Any]:
     from services.placement.app import create
     from services.placement.settings import PlacementSettings
 
-    return create(
-        PlacementSettings(
+    with tempfile.TemporaryDirectory() as directory:
+        key = Path(directory) / "placement.pem"
+        key.write_bytes(Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        settings = PlacementSettings(
             database_url=NOWHERE,
             broker_url=NO_BROKER,
             ipam_url="http://localhost:1",
             issuer_keys=HERE,
-            signing_key=HERE,
+            signing_key=key,
             certificate=HERE,
             certificate_key=HERE,
             node_ca=HERE,
         )
-    ).openapi()
+        return create(settings).openapi()
 
 
 DOCUMENTS: dict[str, Callable[[], dict[str, Any]]] = {"ipam": ipam_document, "placement": placement_document}

@@ -195,9 +195,22 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 }
 
 
+class _App(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        """FastAPI adds the model of an error as application/json; ours are sent as application/problem+json alone."""
+        document = super().openapi()
+        for operations in document["paths"].values():
+            for operation in operations.values():
+                for response in operation["responses"].values():
+                    content = response.get("content", {})
+                    if "application/problem+json" in content and "application/json" in content:
+                        content["application/problem+json"] = content.pop("application/json")
+        return document
+
+
 def create_app(title: str, routers: list[APIRouter], **kwargs: Any) -> FastAPI:
     """A service's application: its routers, errors as problems, a health probe."""
-    app = FastAPI(title=title, separate_input_output_schemas=False, redirect_slashes=False, **kwargs)
+    app = _App(title=title, separate_input_output_schemas=False, redirect_slashes=False, **kwargs)
     app.middleware("http")(_identify)
     app.add_exception_handler(DomainError, _domain_error)
     app.add_exception_handler(RequestValidationError, _validation_error)

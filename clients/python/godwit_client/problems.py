@@ -40,7 +40,7 @@ def answer(response: Response[T | IpamProblem | PlacementProblem]) -> T:
     """The result that the API answered with. Raises Refused."""
     if response.status_code >= 400 or response.parsed is None:
         raise refusal(response.status_code, response.content)
-    return cast(T, response.parsed)
+    return cast("T", response.parsed)
 
 
 def refusal(status: int, content: bytes) -> Refused:

@@ -1,11 +1,12 @@
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any
 
 import httpx
 
 from ... import errors
 from ...client import AuthenticatedClient, Client
 from ...models.page_lagging_target import PageLaggingTarget
+from ...models.problem import Problem
 from ...types import UNSET, Response, Unset
 
 
@@ -59,38 +60,45 @@ def _get_kwargs(
 
 def _parse_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Any | PageLaggingTarget | None:
+) -> PageLaggingTarget | Problem | None:
     if response.status_code == 200:
         response_200 = PageLaggingTarget.from_dict(response.json())
 
         return response_200
 
     if response.status_code == 401:
-        response_401 = cast(Any, None)
+        response_401 = Problem.from_dict(response.json())
+
         return response_401
 
     if response.status_code == 403:
-        response_403 = cast(Any, None)
+        response_403 = Problem.from_dict(response.json())
+
         return response_403
 
     if response.status_code == 404:
-        response_404 = cast(Any, None)
+        response_404 = Problem.from_dict(response.json())
+
         return response_404
 
     if response.status_code == 409:
-        response_409 = cast(Any, None)
+        response_409 = Problem.from_dict(response.json())
+
         return response_409
 
     if response.status_code == 412:
-        response_412 = cast(Any, None)
+        response_412 = Problem.from_dict(response.json())
+
         return response_412
 
     if response.status_code == 422:
-        response_422 = cast(Any, None)
+        response_422 = Problem.from_dict(response.json())
+
         return response_422
 
     if response.status_code == 503:
-        response_503 = cast(Any, None)
+        response_503 = Problem.from_dict(response.json())
+
         return response_503
 
     if client.raise_on_unexpected_status:
@@ -101,7 +109,7 @@ def _parse_response(
 
 def _build_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Response[Any | PageLaggingTarget]:
+) -> Response[PageLaggingTarget | Problem]:
     return Response(
         status_code=HTTPStatus(response.status_code),
         content=response.content,
@@ -119,7 +127,7 @@ def sync_detailed(
     cursor: None | str | Unset = UNSET,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
-) -> Response[Any | PageLaggingTarget]:
+) -> Response[PageLaggingTarget | Problem]:
     """List Lagging Targets
 
     Args:
@@ -135,7 +143,7 @@ def sync_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Any | PageLaggingTarget]
+        Response[PageLaggingTarget | Problem]
     """
 
     kwargs = _get_kwargs(
@@ -163,7 +171,7 @@ def sync(
     cursor: None | str | Unset = UNSET,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
-) -> Any | PageLaggingTarget | None:
+) -> PageLaggingTarget | Problem | None:
     """List Lagging Targets
 
     Args:
@@ -179,7 +187,7 @@ def sync(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Any | PageLaggingTarget
+        PageLaggingTarget | Problem
     """
 
     return sync_detailed(
@@ -202,7 +210,7 @@ async def asyncio_detailed(
     cursor: None | str | Unset = UNSET,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
-) -> Response[Any | PageLaggingTarget]:
+) -> Response[PageLaggingTarget | Problem]:
     """List Lagging Targets
 
     Args:
@@ -218,7 +226,7 @@ async def asyncio_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Any | PageLaggingTarget]
+        Response[PageLaggingTarget | Problem]
     """
 
     kwargs = _get_kwargs(
@@ -244,7 +252,7 @@ async def asyncio(
     cursor: None | str | Unset = UNSET,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
-) -> Any | PageLaggingTarget | None:
+) -> PageLaggingTarget | Problem | None:
     """List Lagging Targets
 
     Args:
@@ -260,7 +268,7 @@ async def asyncio(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Any | PageLaggingTarget
+        PageLaggingTarget | Problem
     """
 
     return (

@@ -1,5 +1,5 @@
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any
 
 import httpx
 
@@ -8,6 +8,7 @@ from ...client import AuthenticatedClient, Client
 from ...models.family import Family
 from ...models.flexible_ip_state import FlexibleIPState
 from ...models.page_flexible_ip import PageFlexibleIP
+from ...models.problem import Problem
 from ...types import UNSET, Response, Unset
 
 
@@ -135,38 +136,47 @@ def _get_kwargs(
     return _kwargs
 
 
-def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Response) -> Any | PageFlexibleIP | None:
+def _parse_response(
+    *, client: AuthenticatedClient | Client, response: httpx.Response
+) -> PageFlexibleIP | Problem | None:
     if response.status_code == 200:
         response_200 = PageFlexibleIP.from_dict(response.json())
 
         return response_200
 
     if response.status_code == 401:
-        response_401 = cast(Any, None)
+        response_401 = Problem.from_dict(response.json())
+
         return response_401
 
     if response.status_code == 403:
-        response_403 = cast(Any, None)
+        response_403 = Problem.from_dict(response.json())
+
         return response_403
 
     if response.status_code == 404:
-        response_404 = cast(Any, None)
+        response_404 = Problem.from_dict(response.json())
+
         return response_404
 
     if response.status_code == 409:
-        response_409 = cast(Any, None)
+        response_409 = Problem.from_dict(response.json())
+
         return response_409
 
     if response.status_code == 412:
-        response_412 = cast(Any, None)
+        response_412 = Problem.from_dict(response.json())
+
         return response_412
 
     if response.status_code == 422:
-        response_422 = cast(Any, None)
+        response_422 = Problem.from_dict(response.json())
+
         return response_422
 
     if response.status_code == 503:
-        response_503 = cast(Any, None)
+        response_503 = Problem.from_dict(response.json())
+
         return response_503
 
     if client.raise_on_unexpected_status:
@@ -177,7 +187,7 @@ def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Res
 
 def _build_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Response[Any | PageFlexibleIP]:
+) -> Response[PageFlexibleIP | Problem]:
     return Response(
         status_code=HTTPStatus(response.status_code),
         content=response.content,
@@ -204,7 +214,7 @@ def sync_detailed(
     cursor: None | str | Unset = UNSET,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
-) -> Response[Any | PageFlexibleIP]:
+) -> Response[PageFlexibleIP | Problem]:
     """List Flexible Ips
 
     Args:
@@ -229,7 +239,7 @@ def sync_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Any | PageFlexibleIP]
+        Response[PageFlexibleIP | Problem]
     """
 
     kwargs = _get_kwargs(
@@ -275,7 +285,7 @@ def sync(
     cursor: None | str | Unset = UNSET,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
-) -> Any | PageFlexibleIP | None:
+) -> PageFlexibleIP | Problem | None:
     """List Flexible Ips
 
     Args:
@@ -300,7 +310,7 @@ def sync(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Any | PageFlexibleIP
+        PageFlexibleIP | Problem
     """
 
     return sync_detailed(
@@ -341,7 +351,7 @@ async def asyncio_detailed(
     cursor: None | str | Unset = UNSET,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
-) -> Response[Any | PageFlexibleIP]:
+) -> Response[PageFlexibleIP | Problem]:
     """List Flexible Ips
 
     Args:
@@ -366,7 +376,7 @@ async def asyncio_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Any | PageFlexibleIP]
+        Response[PageFlexibleIP | Problem]
     """
 
     kwargs = _get_kwargs(
@@ -410,7 +420,7 @@ async def asyncio(
     cursor: None | str | Unset = UNSET,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
-) -> Any | PageFlexibleIP | None:
+) -> PageFlexibleIP | Problem | None:
     """List Flexible Ips
 
     Args:
@@ -435,7 +445,7 @@ async def asyncio(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Any | PageFlexibleIP
+        PageFlexibleIP | Problem
     """
 
     return (

@@ -1,5 +1,5 @@
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any
 from urllib.parse import quote
 
 import httpx
@@ -7,6 +7,7 @@ import httpx
 from ... import errors
 from ...client import AuthenticatedClient, Client
 from ...models.flavor import Flavor
+from ...models.problem import Problem
 from ...types import UNSET, Response, Unset
 
 
@@ -42,38 +43,45 @@ def _get_kwargs(
     return _kwargs
 
 
-def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Response) -> Any | Flavor | None:
+def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Response) -> Flavor | Problem | None:
     if response.status_code == 200:
         response_200 = Flavor.from_dict(response.json())
 
         return response_200
 
     if response.status_code == 401:
-        response_401 = cast(Any, None)
+        response_401 = Problem.from_dict(response.json())
+
         return response_401
 
     if response.status_code == 403:
-        response_403 = cast(Any, None)
+        response_403 = Problem.from_dict(response.json())
+
         return response_403
 
     if response.status_code == 404:
-        response_404 = cast(Any, None)
+        response_404 = Problem.from_dict(response.json())
+
         return response_404
 
     if response.status_code == 409:
-        response_409 = cast(Any, None)
+        response_409 = Problem.from_dict(response.json())
+
         return response_409
 
     if response.status_code == 412:
-        response_412 = cast(Any, None)
+        response_412 = Problem.from_dict(response.json())
+
         return response_412
 
     if response.status_code == 422:
-        response_422 = cast(Any, None)
+        response_422 = Problem.from_dict(response.json())
+
         return response_422
 
     if response.status_code == 503:
-        response_503 = cast(Any, None)
+        response_503 = Problem.from_dict(response.json())
+
         return response_503
 
     if client.raise_on_unexpected_status:
@@ -82,7 +90,7 @@ def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Res
         return None
 
 
-def _build_response(*, client: AuthenticatedClient | Client, response: httpx.Response) -> Response[Any | Flavor]:
+def _build_response(*, client: AuthenticatedClient | Client, response: httpx.Response) -> Response[Flavor | Problem]:
     return Response(
         status_code=HTTPStatus(response.status_code),
         content=response.content,
@@ -98,7 +106,7 @@ def sync_detailed(
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
-) -> Response[Any | Flavor]:
+) -> Response[Flavor | Problem]:
     """Delete Flavor
 
      Delete a flavour that no instance has; answers what it was.
@@ -114,7 +122,7 @@ def sync_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Any | Flavor]
+        Response[Flavor | Problem]
     """
 
     kwargs = _get_kwargs(
@@ -138,7 +146,7 @@ def sync(
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
-) -> Any | Flavor | None:
+) -> Flavor | Problem | None:
     """Delete Flavor
 
      Delete a flavour that no instance has; answers what it was.
@@ -154,7 +162,7 @@ def sync(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Any | Flavor
+        Flavor | Problem
     """
 
     return sync_detailed(
@@ -173,7 +181,7 @@ async def asyncio_detailed(
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
-) -> Response[Any | Flavor]:
+) -> Response[Flavor | Problem]:
     """Delete Flavor
 
      Delete a flavour that no instance has; answers what it was.
@@ -189,7 +197,7 @@ async def asyncio_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Any | Flavor]
+        Response[Flavor | Problem]
     """
 
     kwargs = _get_kwargs(
@@ -211,7 +219,7 @@ async def asyncio(
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
-) -> Any | Flavor | None:
+) -> Flavor | Problem | None:
     """Delete Flavor
 
      Delete a flavour that no instance has; answers what it was.
@@ -227,7 +235,7 @@ async def asyncio(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Any | Flavor
+        Flavor | Problem
     """
 
     return (

@@ -1,11 +1,12 @@
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any
 
 import httpx
 
 from ... import errors
 from ...client import AuthenticatedClient, Client
 from ...models.page_instance import PageInstance
+from ...models.problem import Problem
 from ...types import UNSET, Response, Unset
 
 
@@ -73,38 +74,45 @@ def _get_kwargs(
     return _kwargs
 
 
-def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Response) -> Any | PageInstance | None:
+def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Response) -> PageInstance | Problem | None:
     if response.status_code == 200:
         response_200 = PageInstance.from_dict(response.json())
 
         return response_200
 
     if response.status_code == 401:
-        response_401 = cast(Any, None)
+        response_401 = Problem.from_dict(response.json())
+
         return response_401
 
     if response.status_code == 403:
-        response_403 = cast(Any, None)
+        response_403 = Problem.from_dict(response.json())
+
         return response_403
 
     if response.status_code == 404:
-        response_404 = cast(Any, None)
+        response_404 = Problem.from_dict(response.json())
+
         return response_404
 
     if response.status_code == 409:
-        response_409 = cast(Any, None)
+        response_409 = Problem.from_dict(response.json())
+
         return response_409
 
     if response.status_code == 412:
-        response_412 = cast(Any, None)
+        response_412 = Problem.from_dict(response.json())
+
         return response_412
 
     if response.status_code == 422:
-        response_422 = cast(Any, None)
+        response_422 = Problem.from_dict(response.json())
+
         return response_422
 
     if response.status_code == 503:
-        response_503 = cast(Any, None)
+        response_503 = Problem.from_dict(response.json())
+
         return response_503
 
     if client.raise_on_unexpected_status:
@@ -113,7 +121,9 @@ def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Res
         return None
 
 
-def _build_response(*, client: AuthenticatedClient | Client, response: httpx.Response) -> Response[Any | PageInstance]:
+def _build_response(
+    *, client: AuthenticatedClient | Client, response: httpx.Response
+) -> Response[PageInstance | Problem]:
     return Response(
         status_code=HTTPStatus(response.status_code),
         content=response.content,
@@ -133,7 +143,7 @@ def sync_detailed(
     cursor: None | str | Unset = UNSET,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
-) -> Response[Any | PageInstance]:
+) -> Response[PageInstance | Problem]:
     """List Instances
 
     Args:
@@ -151,7 +161,7 @@ def sync_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Any | PageInstance]
+        Response[PageInstance | Problem]
     """
 
     kwargs = _get_kwargs(
@@ -183,7 +193,7 @@ def sync(
     cursor: None | str | Unset = UNSET,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
-) -> Any | PageInstance | None:
+) -> PageInstance | Problem | None:
     """List Instances
 
     Args:
@@ -201,7 +211,7 @@ def sync(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Any | PageInstance
+        PageInstance | Problem
     """
 
     return sync_detailed(
@@ -228,7 +238,7 @@ async def asyncio_detailed(
     cursor: None | str | Unset = UNSET,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
-) -> Response[Any | PageInstance]:
+) -> Response[PageInstance | Problem]:
     """List Instances
 
     Args:
@@ -246,7 +256,7 @@ async def asyncio_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Any | PageInstance]
+        Response[PageInstance | Problem]
     """
 
     kwargs = _get_kwargs(
@@ -276,7 +286,7 @@ async def asyncio(
     cursor: None | str | Unset = UNSET,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
-) -> Any | PageInstance | None:
+) -> PageInstance | Problem | None:
     """List Instances
 
     Args:
@@ -294,7 +304,7 @@ async def asyncio(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Any | PageInstance
+        PageInstance | Problem
     """
 
     return (

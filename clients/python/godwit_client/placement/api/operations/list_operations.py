@@ -1,5 +1,5 @@
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any
 
 import httpx
 
@@ -7,6 +7,7 @@ from ... import errors
 from ...client import AuthenticatedClient, Client
 from ...models.operation_state import OperationState
 from ...models.page_operation import PageOperation
+from ...models.problem import Problem
 from ...types import UNSET, Response, Unset
 
 
@@ -68,38 +69,47 @@ def _get_kwargs(
     return _kwargs
 
 
-def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Response) -> Any | PageOperation | None:
+def _parse_response(
+    *, client: AuthenticatedClient | Client, response: httpx.Response
+) -> PageOperation | Problem | None:
     if response.status_code == 200:
         response_200 = PageOperation.from_dict(response.json())
 
         return response_200
 
     if response.status_code == 401:
-        response_401 = cast(Any, None)
+        response_401 = Problem.from_dict(response.json())
+
         return response_401
 
     if response.status_code == 403:
-        response_403 = cast(Any, None)
+        response_403 = Problem.from_dict(response.json())
+
         return response_403
 
     if response.status_code == 404:
-        response_404 = cast(Any, None)
+        response_404 = Problem.from_dict(response.json())
+
         return response_404
 
     if response.status_code == 409:
-        response_409 = cast(Any, None)
+        response_409 = Problem.from_dict(response.json())
+
         return response_409
 
     if response.status_code == 412:
-        response_412 = cast(Any, None)
+        response_412 = Problem.from_dict(response.json())
+
         return response_412
 
     if response.status_code == 422:
-        response_422 = cast(Any, None)
+        response_422 = Problem.from_dict(response.json())
+
         return response_422
 
     if response.status_code == 503:
-        response_503 = cast(Any, None)
+        response_503 = Problem.from_dict(response.json())
+
         return response_503
 
     if client.raise_on_unexpected_status:
@@ -108,7 +118,9 @@ def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Res
         return None
 
 
-def _build_response(*, client: AuthenticatedClient | Client, response: httpx.Response) -> Response[Any | PageOperation]:
+def _build_response(
+    *, client: AuthenticatedClient | Client, response: httpx.Response
+) -> Response[PageOperation | Problem]:
     return Response(
         status_code=HTTPStatus(response.status_code),
         content=response.content,
@@ -127,7 +139,7 @@ def sync_detailed(
     cursor: None | str | Unset = UNSET,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
-) -> Response[Any | PageOperation]:
+) -> Response[PageOperation | Problem]:
     """List Operations
 
      Newest first.
@@ -146,7 +158,7 @@ def sync_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Any | PageOperation]
+        Response[PageOperation | Problem]
     """
 
     kwargs = _get_kwargs(
@@ -176,7 +188,7 @@ def sync(
     cursor: None | str | Unset = UNSET,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
-) -> Any | PageOperation | None:
+) -> PageOperation | Problem | None:
     """List Operations
 
      Newest first.
@@ -195,7 +207,7 @@ def sync(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Any | PageOperation
+        PageOperation | Problem
     """
 
     return sync_detailed(
@@ -220,7 +232,7 @@ async def asyncio_detailed(
     cursor: None | str | Unset = UNSET,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
-) -> Response[Any | PageOperation]:
+) -> Response[PageOperation | Problem]:
     """List Operations
 
      Newest first.
@@ -239,7 +251,7 @@ async def asyncio_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Any | PageOperation]
+        Response[PageOperation | Problem]
     """
 
     kwargs = _get_kwargs(
@@ -267,7 +279,7 @@ async def asyncio(
     cursor: None | str | Unset = UNSET,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
-) -> Any | PageOperation | None:
+) -> PageOperation | Problem | None:
     """List Operations
 
      Newest first.
@@ -286,7 +298,7 @@ async def asyncio(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Any | PageOperation
+        PageOperation | Problem
     """
 
     return (

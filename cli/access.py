@@ -1,0 +1,75 @@
+"""Where the APIs are and which token to show: from the environment, or from a local cloud on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cli.problems import CommandError, Usage
+from cloud import operations, state
+from common.auth import LIFETIME_S, ROLES
+from common.errors import NotFound
+
+AUDIENCES = ["ipam", "placement"]
+VARIABLES = ("GODWIT_IPAM_URL", "GODWIT_PLACEMENT_URL", "GODWIT_TOKEN")
+HOW = f"start one with `sudo godwit cloud up`, or set {', '.join(VARIABLES)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Base URLs of the two APIs and a bearer token."""
+
+    ipam_url: str
+    placement_url: str
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where to look: a cloud named on the command line, then the environment, then the only cloud of this machine."""
+
+    environment: Mapping[str, str]
+    cloud: str | None = None
+    project: str = operations.DEFAULT_PROJECT
+
+    def find(self) -> Access:
+        """Raises Usage when some of it is known and some is not, CommandError when there is nothing to find."""
+        given = {name: self.environment.get(name, "") for name in VARIABLES}
+        if self.cloud is None and any(given.values()):
+            missing = [name for name, value in given.items() if not value]
+            if missing:
+                raise Usage(f"{' and '.join(missing)} must be set as well", "access.incomplete")
+            return Access(*(given[name] for name in VARIABLES))
+        found = self.local()
+        return Access(found.apis["ipam"], found.apis["placement"], self.token(self.project, frozenset({"operator"})))
+
+    def local(self) -> state.State:
+        """The local cloud that is meant. Raises CommandError, Usage."""
+        try:
+            return state.load(self.cloud or _only_cloud())
+        except NotFound as error:
+            raise CommandError(error.message, "cloud.not_found") from error
+        except PermissionError as error:
+            raise CommandError(f"the local cloud belongs to root: use sudo, or {HOW}", "cloud.root_needed") from error
+
+    def token(self, project: str, roles: frozenset[str], subject: str = "cli", lifetime_s: int = LIFETIME_S) -> str:
+        """A token of the local cloud's own issuer. Raises CommandError, Usage."""
+        name = self.local().name
+        return operations.token(name, project=project, roles=sorted(roles), subject=subject, lifetime_s=lifetime_s)
+
+
+def _only_cloud() -> str:
+    names = state.names()
+    if not names:
+        raise CommandError(f"no cloud is known; {HOW}", "cloud.none")
+    if len(names) > 1:
+        raise Usage(f"say which cloud: --cloud with one of {', '.join(names)}", "cloud.ambiguous")
+    return names[0]
+
+
+def checked_roles(names: list[str]) -> frozenset[str]:
+    """Raises Usage for a role that does not exist."""
+    unknown = [name for name in names if name not in ROLES]
+    if unknown:
+        raise Usage(f"there is no role {unknown[0]!r}; there are {', '.join(sorted(ROLES))}", "token.role")
+    return frozenset(names)

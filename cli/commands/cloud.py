@@ -1,0 +1,195 @@
+"""`godwit cloud`: a whole cloud on this machine, in network namespaces, to try everything out."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.output import Progress, print_json, print_table, show_fields
+from cli.problems import CommandError
+from cli.session import AsJson, Session, session_of
+from cloud import operations
+from cloud.plan import Paths
+
+app = typer.Typer(no_args_is_help=True, help="A whole cloud on this machine, in network namespaces. Needs root.")
+
+Name = Annotated[str | None, typer.Argument(help="The cloud's name, where several run.", show_default=False)]
+Named = Annotated[str | None, typer.Option("--name", help="The cloud's name, where several run.")]
+Node = Annotated[str, typer.Argument(help="For example gateway-1 or hypervisor-2.", show_default=False)]
+Fabric = Annotated[bool, typer.Option("--fabric", help="Only from the fabric, which carries the guests' traffic.")]
+Management = Annotated[bool, typer.Option("--management", help="Only from the management network.")]
+
+
+@app.command()
+def up(
+    context: typer.Context,
+    name: Name = None,
+    named: Named = None,
+    hypervisors: Annotated[int | None, typer.Option(min=1, help="How many. Default: 3.")] = None,
+    gateways: Annotated[int | None, typer.Option(min=1, help="How many NAT gateways. Default: 2.")] = None,
+) -> None:
+    """Start a cloud, or put right what a crash left broken."""
+    progress = Progress()
+    try:
+        status = operations.up(_name(context, name or named), hypervisors, gateways, progress.say)
+    finally:
+        progress.done()
+    _show(status)
+
+
+@app.command()
+def down(
+    context: typer.Context,
+    name: Name = None,
+    named: Named = None,
+    keep_data: Annotated[bool, typer.Option("--keep-data", help="Leave the database for the next start.")] = False,
+) -> None:
+    """Stop a cloud and remove everything it made."""
+    wanted = _name(context, name or named)
+    progress = Progress()
+    try:
+        there_was = operations.down(wanted, keep_data, progress.say)
+    finally:
+        progress.done()
+    print(f"cloud {wanted} is gone" if there_was else f"there was no cloud {wanted}")
+
+
+@app.command()
+def status(context: typer.Context, name: Name = None, named: Named = None, as_json: AsJson = False) -> None:
+    """Show a cloud: addresses of its APIs, nodes, processes, guests. With --json, tokens too."""
+    found = operations.status(_existing(context, name or named))
+    if as_json:
+        print_json(dataclasses.asdict(found))
+    else:
+        _show(found)
+
+
+@app.command("exec", context_settings={"ignore_unknown_options": True})
+def exec_(
+    context: typer.Context,
+    node: Annotated[str, typer.Argument(help="internet, edge, gateway-1, hypervisor-1, or an instance's name.")],
+    command: Annotated[list[str], typer.Argument(help="After --, what to run there.", show_default=False)],
+    name: Named = None,
+) -> None:
+    """Run a command inside a node or a guest.
+
+    For example: godwit cloud exec internet -- ping -c 3 198.18.16.1
+    """
+    raise typer.Exit(operations.execute(_existing(context, name), node, command))
+
+
+@app.command()
+def cut(
+    context: typer.Context, node: Node, fabric: Fabric = False, management: Management = False, name: Named = None
+) -> None:
+    """Cut a node off. Its processes go on."""
+    networks = _networks(fabric, management)
+    operations.cut(_existing(context, name), node, networks)
+    print(f"{node} is cut off from {' and '.join(networks)}; `godwit cloud heal {node}` undoes it")
+
+
+@app.command()
+def heal(
+    context: typer.Context, node: Node, fabric: Fabric = False, management: Management = False, name: Named = None
+) -> None:
+    """Undo a cut."""
+    networks = _networks(fabric, management)
+    operations.heal(_existing(context, name), node, networks)
+    print(f"{node} is connected to {' and '.join(networks)}")
+
+
+@app.command()
+def logs(
+    context: typer.Context,
+    process: Annotated[str | None, typer.Argument(help="Which one; all are listed if left out.")] = None,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many of the last lines.")] = 50,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is written.")] = False,
+    name: Named = None,
+) -> None:
+    """Show what a process of the cloud wrote."""
+    wanted = _existing(context, name)
+    directory = Paths.of(wanted).log
+    known = sorted(path.stem for path in directory.glob("*.log")) if directory.is_dir() else []
+    if process is None:
+        print("\n".join(known) or f"cloud {wanted} has no logs")
+        return
+    if process not in known:
+        raise CommandError(f"there is no log of {process!r}; there are {', '.join(known) or 'none'}", "cloud.no_log")
+    options = [f"--lines={lines}", *(["--follow=name", "--retry"] if follow else [])]
+    os.execvp("tail", ["tail", *options, str(directory / f"{process}.log")])  # noqa: S606
+
+
+@app.command()
+def demo(
+    context: typer.Context,
+    name: Named = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the cloud running afterwards.")] = False,
+    report: Annotated[Path, typer.Option(help="Where the figures go; the raw logs go beside it.")] = Path(
+        "build/demo.json"
+    ),
+) -> None:
+    """Take a tour with real packets, and measure what it promises.
+
+    Starts a cloud of its own, and ends with exit code 1 if anything fell short.
+    """
+    from cloud import tour  # not needed, and not loaded, for anything else
+
+    raise typer.Exit(tour.run(_name(context, name), report, keep=keep))
+
+
+def _name(context: typer.Context, given: str | None) -> str:
+    """The cloud that was named, here or before the group, or the usual one."""
+    session: Session = session_of(context)
+    return given or session.source.cloud or operations.DEFAULT_NAME
+
+
+def _existing(context: typer.Context, given: str | None) -> str:
+    """The cloud that was named, or the only one there is."""
+    names = operations.names() if os.geteuid() == 0 else []
+    named = given or session_of(context).source.cloud
+    return names[0] if len(names) == 1 and not named else _name(context, given)
+
+
+def _networks(fabric: bool, management: bool) -> tuple[operations.Network, ...]:
+    chosen: list[operations.Network] = []
+    if fabric:
+        chosen.append("fabric")
+    if management:
+        chosen.append("management")
+    return tuple(chosen) or operations.NETWORKS
+
+
+def _show(status: operations.CloudStatus) -> None:
+    restarts = sum(process.restarts for process in status.processes)
+    show_fields(
+        {
+            "cloud": status.name,
+            "state": status.state,
+            "ipam": status.apis["ipam"],
+            "placement": status.apis["placement"],
+            "guests": ", ".join(status.guests),
+            "logs": status.logs,
+            "processes": f"{len(status.processes)}, restarted {restarts} times",
+        }
+    )
+    print_table(
+        ["NODE", "CONDITION", "ROUTING", "AGENT", "MANAGEMENT", "FABRIC"],
+        [
+            [node.name, node.condition, _runs(node.routing), _runs(node.agent), node.management, node.endpoint]
+            for node in status.nodes
+        ],
+    )
+    down = [process for process in status.processes if process.state != "running"]
+    if down:
+        print_table(
+            ["PROCESS", "STATE", "RESTARTS", "LAST EXIT"],
+            [[process.name, process.state, process.restarts, process.last_exit] for process in down],
+        )
+
+
+def _runs(running: bool) -> str:
+    return "running" if running else "stopped"

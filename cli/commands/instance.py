@@ -1,0 +1,176 @@
+"""`godwit instance`: machines, which may move while their addresses stay."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from godwit_client import Connection, answer
+from godwit_client.placement import models as wire
+from godwit_client.placement.api.instances import (
+    create_instance,
+    delete_instance,
+    get_instance,
+    list_instances,
+    move_instance,
+    start_instance,
+    stop_instance,
+)
+
+from cli import find, waiting
+from cli.output import show_list, show_one
+from cli.session import AsJson, Wait, Zone, every, session_of
+
+app = typer.Typer(no_args_is_help=True, help="Machines, which may move while their addresses stay.")
+
+Instance = Annotated[str, typer.Argument(help="Name, id, or an address of it.", show_default=False)]
+On = Annotated[str | None, typer.Option("--hypervisor", help="Where to run it. Default: where most is free.")]
+
+
+@app.command()
+def create(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="Small letters, digits and hyphens.", show_default=False)],
+    flavor: Annotated[str, typer.Option(help="Its size: see `godwit flavor list`.")],
+    zone: Zone = None,
+    mode: Annotated[
+        wire.Mode | None, typer.Option(help="How public addresses reach it. Default: as the zone does it.")
+    ] = None,
+    address: Annotated[
+        list[str] | None, typer.Option(help="A reserved address, by name or id too; may be given several times.")
+    ] = None,
+    ipv4: Annotated[bool, typer.Option("--ipv4", help="Reserve an IPv4 address for it.")] = False,
+    ipv6: Annotated[bool, typer.Option("--ipv6", help="Reserve an IPv6 prefix for it.")] = False,
+    hypervisor: On = None,
+    wait: Wait = True,
+    as_json: AsJson = False,
+) -> None:
+    """Create an instance and start it."""
+    api = session_of(context).api
+    body = wire.InstanceCreate(
+        name=name,
+        zone=find.zone_name(api, zone),
+        flavor=flavor,
+        mode=mode,
+        addresses=[find.flexible_ip(api, text).id for text in address or []],
+        allocate=[family for family, wanted in (("ipv4", ipv4), ("ipv6", ipv6)) if wanted],
+        hypervisor=hypervisor,
+    )
+    _follow(api, answer(create_instance.sync_detailed(client=api.placement, body=body)), wait, as_json)
+
+
+@app.command("list")
+def list_(
+    context: typer.Context,
+    zone: Annotated[str | None, typer.Option(help="Only this zone's.")] = None,
+    hypervisor: Annotated[str | None, typer.Option(help="Only those that run there.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List instances: where they run, and their addresses."""
+    api = session_of(context).api
+
+    def page(cursor: str | None) -> wire.PageInstance:
+        return answer(
+            list_instances.sync_detailed(client=api.placement, cursor=cursor, zone=zone, hypervisor=hypervisor)
+        )
+
+    show_list(
+        every(page),
+        [
+            ("NAME", lambda one: one.name),
+            ("STATE", lambda one: one.state.value),
+            ("HYPERVISOR", lambda one: one.hypervisor),
+            ("MODE", lambda one: one.port.mode.value),
+            ("ADDRESSES", lambda one: [shown(address) for address in one.port.addresses]),
+            ("FLAVOR", lambda one: one.flavor),
+            ("PROJECT", lambda one: one.project),
+        ],
+        as_json,
+        "no instances yet; `godwit instance create` makes one",
+    )
+
+
+@app.command()
+def show(context: typer.Context, instance: Instance, as_json: AsJson = False) -> None:
+    """Show one instance."""
+    _show(find.instance(session_of(context).api, instance), as_json)
+
+
+@app.command()
+def start(
+    context: typer.Context, instance: Instance, hypervisor: On = None, wait: Wait = True, as_json: AsJson = False
+) -> None:
+    """Start a stopped instance, possibly elsewhere. Its addresses come along."""
+    api = session_of(context).api
+    found = find.instance(api, instance)
+    body = wire.InstanceStart(hypervisor=hypervisor)
+    _follow(api, answer(start_instance.sync_detailed(found.id, client=api.placement, body=body)), wait, as_json)
+
+
+@app.command()
+def stop(context: typer.Context, instance: Instance, wait: Wait = True, as_json: AsJson = False) -> None:
+    """Stop an instance. Its machine is freed, its addresses stay with it."""
+    api = session_of(context).api
+    found = find.instance(api, instance)
+    _follow(api, answer(stop_instance.sync_detailed(found.id, client=api.placement)), wait, as_json)
+
+
+@app.command()
+def move(
+    context: typer.Context,
+    instance: Instance,
+    to: Annotated[str | None, typer.Option(help="The hypervisor it goes to. Default: any other.")] = None,
+    wait: Wait = True,
+    as_json: AsJson = False,
+) -> None:
+    """Move a running instance to another hypervisor."""
+    api = session_of(context).api
+    found = find.instance(api, instance)
+    body = wire.InstanceMove(to=to)
+    _follow(api, answer(move_instance.sync_detailed(found.id, client=api.placement, body=body)), wait, as_json)
+
+
+@app.command()
+def delete(context: typer.Context, instance: Instance, wait: Wait = True, as_json: AsJson = False) -> None:
+    """Delete an instance. Its addresses stay reserved for you."""
+    api = session_of(context).api
+    found = find.instance(api, instance)
+    operation = answer(delete_instance.sync_detailed(found.id, client=api.placement))
+    if wait:
+        operation_done = waiting.wait(api, operation)
+        show_one(operation_done, {"deleted": found.name, "id": found.id}, as_json)
+    else:
+        show_one(operation, {"operation": operation.id, "state": operation.state.value}, as_json)
+
+
+def shown(address: wire.PortAddress) -> str:
+    """An address as a person reads it: the guest's own, and that it is the node's where it changes on moves."""
+    host = address.host.partition("/")[0]
+    return host if address.flexible_ip else f"{host} (node's)"
+
+
+def _follow(api: Connection, operation: wire.Operation, wait: bool, as_json: bool) -> None:
+    if not wait:
+        show_one(operation, {"operation": operation.id, "state": operation.state.value}, as_json)
+        return
+    waiting.wait(api, operation)
+    _show(answer(get_instance.sync_detailed(waiting.resource_uuid(operation), client=api.placement)), as_json)
+
+
+def _show(one: wire.Instance, as_json: bool) -> None:
+    fields = {
+        "name": one.name,
+        "state": one.state.value,
+        "hypervisor": one.hypervisor,
+        "mode": one.port.mode.value,
+        "addresses": [shown(address) for address in one.port.addresses],
+        "flavor": one.flavor,
+        "zone": one.zone,
+        "project": one.project,
+        "mac": one.port.mac,
+        "id": one.id,
+        "since": one.created_at,
+    }
+    if one.operation:
+        fields["changed by"] = one.operation
+    show_one(one, fields, as_json)
