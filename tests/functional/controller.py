@@ -120,7 +120,8 @@ class Controller:
         }[who]
         token = self.ledger.issuer.token(subject, project, *roles, audience=AUDIENCE)
         headers = {"Authorization": f"Bearer {token}", **kwargs.pop("headers", {})}
-        return self.http.request(method, f"/placement/v1{path}", headers=headers, **kwargs)
+        answer: httpx.Response = self.http.request(method, f"/placement/v1{path}", headers=headers, **kwargs)
+        return answer
 
     def get(self, path: str, who: str = "operator", **params: Any) -> Any:
         return ok(self.request(who, "GET", path, params=params))
