@@ -81,9 +81,9 @@ class Supervision:
     def reload(self) -> None:
         self._ask({"do": "reload"})
 
-    def shutdown(self) -> None:
-        """Returns when all its processes have ended."""
-        self._ask({"do": "shutdown"})
+    def shutdown(self, *, hard: bool = False) -> None:
+        """Returns when all its processes have ended. `hard`: killed, not asked."""
+        self._ask({"do": "shutdown", "hard": hard})
 
     def launch(self) -> None:
         """Start one, detached from the caller; returns when it answers."""

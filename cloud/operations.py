@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import httpx
+from alembic.util import CommandError
+from sqlalchemy.exc import SQLAlchemyError
 
 from cloud import bird, bootstrap, fabric, guests, manifest, namespaces, processes, state, teardown
 from cloud.control import ProcessStatus, Supervision, SupervisorSilent
@@ -23,6 +25,7 @@ from cloud.plan import ZONE, Node, Paths, Plan
 from cloud.postgres import Postgres
 from cloud.redis import Redis
 from cloud.state import State
+from common import migrate
 from common.auth import LIFETIME_S, Principal, Signer
 from common.errors import Conflict, Forbidden, NotFound, Unavailable
 
@@ -112,10 +115,12 @@ def up(
             teardown.end_strays(plan)
             supervision.launch()
         _start_stores(current, supervision)
-        progress("schema migrations")
+        progress("routing daemons and agents; schema migrations")
+        everything = processes.manifest(current).processes
+        supervision.start([process.name for process in everything if process.stage < processes.SERVICES])
         _migrate(current)
-        progress("routing daemons, agents and services")
-        supervision.start([process.name for process in processes.manifest(current).processes])
+        progress("services")
+        supervision.start([process.name for process in everything])
         _wait_for_services(current)
         progress("zone, nodes, pools and flavours")
         bootstrap.register(current, token(current.name, roles=("operator",), project=DEFAULT_PROJECT))
@@ -316,13 +321,11 @@ def _start_stores(current: State, supervision: Supervision) -> None:
 
 
 def _migrate(current: State) -> None:
-    for argv, environment in processes.migrations(current):
-        done = subprocess.run(argv, env={**os.environ, **environment}, capture_output=True, text=True, check=False)
-        if done.returncode:
-            log = current.plan.paths.log / "migrations.log"
-            log.write_text(done.stdout + done.stderr)
-            complaint = (done.stderr.strip() or "no message").splitlines()[-1]
-            raise NotReady(f"migrating {argv[-1]} failed: {complaint} (see {log})")
+    for service, url in processes.database_urls(current).items():
+        try:
+            migrate.upgrade(service, url)
+        except (SQLAlchemyError, CommandError) as error:
+            raise NotReady(f"migrating {service} failed: {str(error).splitlines()[0]}") from error
 
 
 def _wait_for_services(current: State) -> None:

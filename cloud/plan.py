@@ -282,6 +282,7 @@ class Plan:
 
 
 def _fabric_link(name: str, edge_name: str, number: int, side: int) -> Link:
+    """A link between the edge and a node; its IPv6 addresses end in its IPv4 ones, so either names the node."""
     four = IPv4Network(f"172.31.{number}.{2 * side}/31")
     six = IPv6Network(f"fd00:31:{side}:{number}::/64")
     return Link(
@@ -289,9 +290,9 @@ def _fabric_link(name: str, edge_name: str, number: int, side: int) -> Link:
         edge_name=edge_name,
         mtu=FABRIC_MTU,
         address4=IPv4Interface((four[1], 31)),
-        address6=IPv6Interface((six[2], 64)),
+        address6=IPv6Interface((six[int(four[1])], 64)),
         edge4=IPv4Interface((four[0], 31)),
-        edge6=IPv6Interface((six[1], 64)),
+        edge6=IPv6Interface((six[int(four[0])], 64)),
     )
 
 

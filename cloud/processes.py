@@ -22,15 +22,17 @@ INTERNAL_IPAM_PORT = 8101  # of ipam in the control namespace, for placement
 DATABASE = "postgres"
 BROKER = "redis"
 GUEST_HELPER = "guest-helper"
+BIRD = "bird"
+AGENT = "netagent"
 CONTROL = ("ipam", "placement", "placement-poller", "worker", "beat")
 
 
 def bird_name(node: Node) -> str:
-    return f"bird-{node.name}"
+    return f"{BIRD}-{node.name}"
 
 
 def agent_name(node: Node) -> str:
-    return f"netagent-{node.name}"
+    return f"{AGENT}-{node.name}"
 
 
 def manifest(state: State) -> Manifest:
@@ -42,21 +44,13 @@ def manifest(state: State) -> Manifest:
     return Manifest(paths.run, paths.log, (*processes, *_control(state)), dict(state.ports))
 
 
-def migrations(state: State) -> list[tuple[list[str], dict[str, str]]]:
-    """Commands that bring the schemas up to date, with their environments."""
-    return [
-        ([sys.executable, "-m", "migrations", service], _python({_variable(service, "DATABASE_URL"): url}))
-        for service, url in _database_urls(state).items()
-    ]
-
-
 def python_environment(paths: Paths) -> dict[str, str]:
     """What every Python process of the cloud needs to find our packages, and to leave nothing in /tmp."""
     return _python({"TMPDIR": str(paths.run / "tmp")})
 
 
 def _python(more: dict[str, str]) -> dict[str, str]:
-    return {"PYTHONPATH": str(PACKAGES), "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1", **more}
+    return {"PYTHONPATH": str(PACKAGES), "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "", **more}
 
 
 def _inside(namespace: str, argv: list[str], *, death: str = "KILL") -> tuple[str, ...]:
@@ -74,7 +68,8 @@ def _variable(service: str, name: str) -> str:
     return f"GODWIT_{service.upper()}_{name}"
 
 
-def _database_urls(state: State) -> dict[str, str]:
+def database_urls(state: State) -> dict[str, str]:
+    """By service, each with its own role."""
     server = Postgres.of(state.plan.paths)
     return {service: server.url(service, password) for service, password in state.database_passwords.items()}
 
@@ -157,7 +152,7 @@ def _agent(plan: Plan, node: Node) -> Process:
 
 def _control(state: State) -> tuple[Process, ...]:
     plan, paths, pki = state.plan, state.plan.paths, Pki(state.plan.paths.pki)
-    urls, broker_url = _database_urls(state), Redis.of(paths, state.broker_password).url
+    urls, broker_url = database_urls(state), Redis.of(paths, state.broker_password).url
     internal_ipam = f"127.0.0.1:{INTERNAL_IPAM_PORT}"
     ipam = {
         "DATABASE_URL": urls["ipam"],

@@ -103,7 +103,8 @@ class Supervisor:
         if keeper.popen is None and keeper.retry is None:
             self._spawn(keeper)
 
-    async def stop(self, name: str) -> None:
+    async def stop(self, name: str, *, hard: bool = False) -> None:
+        """Returns when it has ended. `hard`: by SIGKILL at once; every process of a cloud bears that."""
         keeper = self._keeper(name)
         keeper.wanted = False
         if keeper.retry is not None:
@@ -111,17 +112,18 @@ class Supervisor:
             keeper.retry = None
         if keeper.popen is None:
             return
-        keeper.popen.send_signal(signal.Signals[keeper.spec.stop_signal])
+        keeper.popen.send_signal(signal.SIGKILL if hard else signal.Signals[keeper.spec.stop_signal])
         try:
             await asyncio.wait_for(keeper.ended.wait(), STOP_S)
         except TimeoutError:
             keeper.popen.kill()
             await keeper.ended.wait()
 
-    async def stop_all(self) -> None:
+    async def stop_all(self, *, hard: bool = False) -> None:
         """The last stage first; within one, all at once."""
         for stage in sorted({keeper.spec.stage for keeper in self._keepers.values()}, reverse=True):
-            await asyncio.gather(*(self.stop(k.spec.name) for k in self._keepers.values() if k.spec.stage == stage))
+            names = [keeper.spec.name for keeper in self._keepers.values() if keeper.spec.stage == stage]
+            await asyncio.gather(*(self.stop(name, hard=hard) for name in names))
 
     def kill(self, name: str, signal_name: str) -> int | None:
         """Send a signal; what is still wanted comes back. Returns the process's number, None if it did not run."""
@@ -220,7 +222,7 @@ class Supervisor:
             case "reload":
                 self.reload()
             case "shutdown":
-                await self.stop_all()
+                await self.stop_all(hard=order.get("hard", False))
                 self._loop.call_soon(self.done.set)
             case unknown:
                 raise Unknown(f"{unknown} is no order")

@@ -60,7 +60,7 @@ def remove(name: str, *, keep_data: bool, progress: Callable[[str], None]) -> bo
     if not found:
         return False
     progress("stopping processes")
-    _stop_supervisor(paths)
+    _stop_supervisor(paths, hard=not keep_data)
     end_strays(Plan(name))
     progress("removing guests, namespaces and BPF objects")
     guests.remove_all(paths.guests)
@@ -74,13 +74,13 @@ def remove(name: str, *, keep_data: bool, progress: Callable[[str], None]) -> bo
     return True
 
 
-def _stop_supervisor(paths: Paths) -> None:
+def _stop_supervisor(paths: Paths, *, hard: bool) -> None:
     supervision = Supervision(paths)
     if not supervision.runs:
         return
     try:
         pid: int | None = supervision.pid()
-        supervision.shutdown()
+        supervision.shutdown(hard=hard)
     except SupervisorSilent:
         pid = supervisor.holder(paths.run)
     if pid is not None:

@@ -226,15 +226,15 @@ def test_an_anchor_reaches_the_edge_and_the_other_hypervisors(cloud: Fabric) -> 
     cloud.announce(one, PREFIX6, 5)
 
     assert eventually(lambda: cloud.next_hops(edge, ADDRESS) == {"172.31.1.1"}, 1, "IPv4 at the edge") < 0.5
-    eventually(lambda: cloud.next_hops(edge, PREFIX6) == {"fd00:31:0:1::2"}, 1, "IPv6 at the edge")
+    eventually(lambda: cloud.next_hops(edge, PREFIX6) == {"fd00:31:0:1::ac1f:101"}, 1, "IPv6 at the edge")
     eventually(lambda: cloud.next_hops(two, ADDRESS) == {"172.31.2.0"}, 1, "IPv4 at the other hypervisor")
-    eventually(lambda: cloud.next_hops(two, PREFIX6) == {"fd00:31:0:2::1"}, 1, "IPv6 at the other hypervisor")
+    eventually(lambda: cloud.next_hops(two, PREFIX6) == {"fd00:31:0:2::ac1f:200"}, 1, "IPv6 at the other hypervisor")
 
 
 @pytest.mark.parametrize("prefix", [ADDRESS, PREFIX6])
 def test_the_higher_sequence_wins_wherever_it_is(cloud: Fabric, prefix: str) -> None:
     edge, (one, two) = cloud.plan.edge, cloud.plan.hypervisors
-    at_one, at_two = ("fd00:31:0:1::2", "fd00:31:0:2::2") if ":" in prefix else ("172.31.1.1", "172.31.2.1")
+    at_one, at_two = ("fd00:31:0:1::ac1f:101", "fd00:31:0:2::ac1f:201") if ":" in prefix else ("172.31.1.1", "172.31.2.1")
     cloud.announce(one, prefix, 5)
     eventually(lambda: cloud.next_hops(edge, prefix) == {at_one}, 1, "first holder")
 
@@ -364,7 +364,7 @@ def test_a_healed_fabric_keeps_its_traffic(cloud: Fabric) -> None:
 def test_the_internet_sees_nothing_of_the_inside(cloud: Fabric) -> None:
     plan = cloud.plan
     one = plan.hypervisors[0]
-    inside = [str(one.endpoint), str(one.management), "10.1.0.1", "fd00:31:0:1::2"]
+    inside = [str(one.endpoint), str(one.management), "10.1.0.1", "fd00:31:0:1::ac1f:101"]
     with entered(plan.internet):
         for address in inside:
             done = subprocess.run(["ping", "-c1", "-W0.2", address], capture_output=True, check=False)
@@ -373,7 +373,7 @@ def test_the_internet_sees_nothing_of_the_inside(cloud: Fabric) -> None:
         run(["ping", "-c1", "-W1", "2001:db8:ffff::1"])
     with entered(one.namespace):
         run(["ping", "-c1", "-W1", "172.31.2.1"])
-        run(["ping", "-c1", "-W1", "fd00:31:0:2::2"])
+        run(["ping", "-c1", "-W1", "fd00:31:0:2::ac1f:201"])
 
 
 def test_management_is_apart_and_can_be_cut(cloud: Fabric) -> None:
