@@ -370,9 +370,12 @@ def passes_nothing(host: Host) -> None:
     # what makes the host itself speak to the guest: ARP, solicitation, echo
     for ethertype, packet in ((p.IPV4, udp4(FAR, STRAY)), (p.IPV6, udp6(FAR_6, STRAY_6))):
         host.fabric.send(p.frame(FABRIC_MAC, UPLINK_MAC, ethertype, packet))
-    with inside(host.name), socket.socket(socket.AF_INET6, socket.SOCK_RAW, p.ICMPV6) as icmp:
-        with pytest.raises(OSError, match="No buffer space"):  # dropped on the way out
-            icmp.sendto(b"\x80" + bytes(7), (LL, 0, 0, socket.if_nametoindex("leg-a")))
+    with (
+        inside(host.name),
+        socket.socket(socket.AF_INET6, socket.SOCK_RAW, p.ICMPV6) as icmp,
+        pytest.raises(OSError, match="No buffer space"),  # dropped on the way out
+    ):
+        icmp.sendto(b"\x80" + bytes(7), (LL, 0, 0, socket.if_nametoindex("leg-a")))
     host.b.send(p.frame(MAC_B, GATEWAY_MAC, p.IPV4, udp4(B, A)))
     host.b.send(p.frame(MAC_B, GATEWAY_MAC, p.IPV4, p.ipv4(B, FAR, p.UDP, p.udp(B, FAR, b"the end"))))
     assert host.fabric.until(lambda frame: b"the end" in frame) == []
