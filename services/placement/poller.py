@@ -32,6 +32,12 @@ LONG_POLL_S = 25.0
 DIFFERENT_POLLS = 3  # an agent mends its own drift first; one that stays different gets everything anew
 
 
+def is_resync_due(differing_polls: int) -> bool:
+    """After three polls that differ, and then ever more rarely: what a whole snapshot did not mend, the next may not."""
+    share, rest = divmod(differing_polls, DIFFERENT_POLLS)
+    return rest == 0 and share > 0 and share & (share - 1) == 0
+
+
 class Poller:
     """Polls every node once a period, and keeps a long poll open to each edge."""
 
@@ -84,30 +90,33 @@ class Poller:
 
     def _hear(self, heard: dict[UUID, State]) -> None:
         with self._db.transaction() as tx:
-            returned = [node for node in nodes.all_nodes(tx) if node.id in heard and not nodes.up(node)]
+            fleet = [node for node in nodes.all_nodes(tx) if node.id in heard]
+            returned = {node.id for node in fleet if not nodes.up(node)}
+            failing = entries.nodes_with_failures(tx)
+            epoch = entries.epoch(tx)
             nodes.seen(tx, list(heard))
-            for node in returned:
-                tx.ring(bells.NODE, str(node.id))
-            for node in nodes.all_nodes(tx):
-                if node.id in heard:
-                    bell = self._judge(node, heard[node.id], entries.epoch(tx))
-                    if bell is not None:
-                        tx.ring(bell, str(node.id))
+            for node in fleet:
+                if node.id in returned:
+                    tx.ring(bells.NODE, str(node.id))
+                bell = self._judge(node, heard[node.id], epoch, failing=node.id in failing)
+                if bell is not None:
+                    tx.ring(bell, str(node.id))
 
-    def _judge(self, node: Node, state: State, epoch: int) -> str | None:
-        """The wake-up that a heartbeat calls for."""
+    def _judge(self, node: Node, state: State, epoch: int, *, failing: bool) -> str | None:
+        """The wake-up that a heartbeat calls for. `failing`: we remember entries that its kernel refused."""
         if state.epoch > epoch:
             log.error("node.ahead", node=node.name, epoch=state.epoch, ours=epoch)
             return None
         if node.generation > node.applied_generation:
             self._differs.pop(node.id, None)
             return bells.NODE
-        same = state.generation == node.generation and state.digest == entries.expected_digest(node)
-        count = 0 if same else self._differs.get(node.id, 0) + 1
-        self._differs[node.id] = count
+        if state.generation == node.generation and state.digest == entries.expected_digest(node):
+            self._differs.pop(node.id, None)
+            return bells.RESYNC if failing else None
+        count = self._differs[node.id] = self._differs.get(node.id, 0) + 1
         if count == 1:
             log.warning("node.differs", node=node.name, generation=state.generation, wanted=node.generation)
-        return bells.RESYNC if count >= DIFFERENT_POLLS else None
+        return bells.RESYNC if is_resync_due(count) else None
 
     async def _watch(self, edge: Node) -> None:
         """Ring what waits for the fabric whenever the edge's routes change."""

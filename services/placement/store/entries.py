@@ -209,3 +209,7 @@ def pending(tx: Transaction, owner: UUID) -> list[tuple[Node, str | None]]:
 def failures(tx: Transaction, node_id: UUID) -> list[str]:
     query = select(NodeEntry).where(NodeEntry.node_id == node_id, NodeEntry.failure.is_not(None)).limit(100)
     return [f"{wire.Kind(row.kind).name.lower()} {row.failure}" for row in tx.session.scalars(query)]
+
+
+def nodes_with_failures(tx: Transaction) -> set[UUID]:
+    return set(tx.session.scalars(select(NodeEntry.node_id).where(NodeEntry.failure.is_not(None)).distinct()))
