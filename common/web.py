@@ -21,7 +21,7 @@ from sqlalchemy import func, select
 from starlette.exceptions import HTTPException
 
 from common.auth import Principal, TokenRefused, Verifier
-from common.db import Database, Transaction
+from common.db import Contended, Database, Transaction
 from common.errors import (
     Conflict,
     DomainError,
@@ -45,6 +45,8 @@ STATUS: dict[type[DomainError], int] = {
     Invalid: 422,
     Unavailable: 503,
 }
+
+CONTENDED_TRIES = 3
 
 T = TypeVar("T", bound=BaseModel)
 A = TypeVar("A")
@@ -249,8 +251,17 @@ class Call:
     def run(self, use_case: Callable[[Transaction], T], status: int = 200) -> Response:
         """Run `use_case` in one transaction with its idempotency record, commit, and answer what it returned.
 
-        With `validate_only` everything is checked and nothing is kept. Raises KeyReused, KeyInFlight.
+        With `validate_only` everything is checked and nothing is kept. What gave way to another request is run again
+        a few times. Raises KeyReused, KeyInFlight, Contended.
         """
+        for _ in range(CONTENDED_TRIES - 1):
+            try:
+                return self._run(use_case, status)
+            except Contended:
+                continue
+        return self._run(use_case, status)
+
+    def _run(self, use_case: Callable[[Transaction], T], status: int) -> Response:
         try:
             with self._database.transaction() as tx:
                 if self._key is not None and not self.validate_only:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -170,6 +170,16 @@ class Ledger:
             }
         database.close()
         return rows
+
+    def refuses(self, ask: Callable[[], httpx.Response], status: int, code: str) -> str:
+        """Insist that `ask` is answered by this problem and changes nothing; the sentence it is told."""
+        before = self.contents()
+        self.bells.clear()
+        answer = ask()
+        assert problem(answer) == (status, code), answer.text
+        assert self.contents() == before
+        assert self.bells == []
+        return str(answer.json()["detail"])
 
 
 @contextmanager

@@ -41,7 +41,6 @@ def reserve(tx: Transaction, caller: Caller, body: wire.FlexibleIPReserve) -> wi
         attachments=[],
     )
     tx.session.add(fip)
-    tx.session.flush()
     records.open_holding(tx, fip, None, at)
     journal.record(tx, caller, fip, "reserve", None, at)
     return present.flexible_ip(fip)

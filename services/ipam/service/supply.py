@@ -180,9 +180,9 @@ def claim(
     tx: Transaction, body: wire.FlexibleIPReserve, randbelow: addressing.RandBelow = secrets.randbelow
 ) -> tuple[model.Pool, str]:
     """The pool and the address a reservation gets. Raises what the request lacks, or PoolExhausted."""
-    _zone(tx, body.zone)
     pools = supply.pools_to_reserve_from(tx, body.zone, body.family, body.pool)
     if not pools:
+        _zone(tx, body.zone)
         named = f"no {body.family} pool {body.pool!r}" if body.pool else f"no {body.family} pool"
         raise PoolUnknown(f"zone {body.zone} has {named}")
     if body.address is not None:
@@ -194,7 +194,7 @@ def claim(
             return pool, address
     # What looked empty may have been merely locked by requests that then failed: ask again, waiting for them.
     for pool in pools:
-        address = supply.claim_any(tx, pool.id, skip_locked=False)
+        address = supply.claim_waiting(tx, pool.id)
         if address is not None:
             return pool, address
     names = ", ".join(pool.name for pool in pools)

@@ -82,7 +82,6 @@ def open_holding(tx: Transaction, fip: FlexibleIP, target: Target | None, at: da
             held_during=Range(at, None),
         )
     )
-    tx.session.flush()
 
 
 def close_holding(tx: Transaction, fip: FlexibleIP, at: datetime) -> datetime:

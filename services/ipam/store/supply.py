@@ -11,11 +11,13 @@ from sqlalchemy import Select, Update, and_, cast, delete, func, literal, or_, s
 from sqlalchemy.dialects.postgresql import ARRAY, CIDR, insert
 from sqlalchemy.orm import selectinload
 
-from common.db import Transaction
+from common.db import Contended, Transaction
 from services.ipam.model import Cidr, Pool, Prefix, Quota, Supply, Zone
 
 Key = tuple[Any, ...] | None
 """Where a page starts: what the list is ordered by, of the item before it."""
+
+WAITING_TRIES = 100
 
 ALWAYS = datetime(2000, 1, 1, tzinfo=UTC)
 """`available_at` of an address nobody held yet: before any that was released."""
@@ -108,39 +110,79 @@ def delete_prefix(tx: Transaction, prefix: Prefix) -> None:
 # --- claiming --------------------------------------------------------------------------------------------------------
 
 
-def next_free(pool_id: UUID, skip_locked: bool) -> Select[str]:
-    """The head of a pool's queue, locked. With `skip_locked` what others are claiming counts as gone."""
+def next_free(pool_id: UUID) -> Select[str]:
+    """The head of a pool's queue, locked; what others are claiming counts as gone."""
     return (
         select(Supply.address)
         .where(Supply.pool_id == pool_id, Supply.free, Supply.available_at <= func.now())
         .order_by(Supply.available_at, Supply.free_seq)
         .limit(1)
-        .with_for_update(skip_locked=skip_locked)
+        .with_for_update(skip_locked=True)
     )
 
 
-def claim_statement(pool_id: UUID, skip_locked: bool) -> Update:
-    head = next_free(pool_id, skip_locked).cte("head").prefix_with("MATERIALIZED", dialect="postgresql")
+def claim_statement(pool_id: UUID) -> Update:
+    head = next_free(pool_id).cte("head").prefix_with("MATERIALIZED", dialect="postgresql")
     return update(Supply).where(Supply.address == head.c.address).values(free=False).returning(Supply.address)
 
 
-def claim_any(tx: Transaction, pool_id: UUID, skip_locked: bool = True) -> str | None:
-    """Take the address that has been free longest; None if the queue is empty."""
-    statement = claim_statement(pool_id, skip_locked).execution_options(synchronize_session=False)
+def claim_any(tx: Transaction, pool_id: UUID) -> str | None:
+    """Take the address that has been free longest; None if all that are free are locked by others, or none is."""
+    statement = claim_statement(pool_id).execution_options(synchronize_session=False)
     return tx.session.execute(statement).scalar()
 
 
 def claim_named(tx: Transaction, prefix: Prefix, address: str) -> bool:
-    """Take one given address of `prefix`; False if it is held or rests."""
-    statement = insert(Supply).values(
+    """Take one given address of `prefix`; False if it is held or rests.
+
+    A failed try leaves no lock behind (ON CONFLICT DO UPDATE would, also where its WHERE is false), so that requests
+    which try several addresses in any order cannot wait for each other in a circle.
+    """
+    first = insert(Supply).values(
         address=address, pool_id=prefix.pool_id, prefix_id=prefix.id, free=False, available_at=ALWAYS
     )
-    statement = statement.on_conflict_do_update(
-        index_elements=[Supply.address],
-        set_={"free": False},
-        where=and_(Supply.free, Supply.available_at <= func.now()),
+    first = first.on_conflict_do_nothing(index_elements=[Supply.address])
+    if tx.session.execute(first.returning(Supply.address)).scalar() is not None:
+        return True
+    return _claim_known(tx, address)
+
+
+def claim_waiting(tx: Transaction, pool_id: UUID) -> str | None:
+    """Take a free address that others have locked, once they give it up; None when no free one is left at all.
+
+    Raises Contended if others were faster each time.
+    """
+    head = (
+        select(Supply.address)
+        .where(Supply.pool_id == pool_id, Supply.free, Supply.available_at <= func.now())
+        .order_by(Supply.available_at, Supply.free_seq)
+        .limit(1)
     )
-    return tx.session.execute(statement.returning(Supply.address)).scalar() is not None
+    for _ in range(WAITING_TRIES):
+        address = tx.session.execute(head).scalar()
+        if address is None or _claim_known(tx, address):
+            return address
+    raise Contended("others were faster each time; send the request again")
+
+
+def _claim_known(tx: Transaction, address: str) -> bool:
+    """Take an address that has a row, waiting for who has it locked.
+
+    An UPDATE keeps the lock of a row that no longer fits when its wait ends; the savepoint lets go of it.
+    """
+    attempt = tx.session.connection().begin_nested()
+    statement = (
+        update(Supply)
+        .where(Supply.address == address, Supply.free, Supply.available_at <= func.now())
+        .values(free=False)
+        .returning(Supply.address)
+        .execution_options(synchronize_session=False)
+    )
+    if tx.session.execute(statement).scalar() is None:
+        attempt.rollback()
+        return False
+    attempt.commit()
+    return True
 
 
 def supply_of(tx: Transaction, address: str) -> Supply | None:
