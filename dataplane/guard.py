@@ -55,6 +55,7 @@ class Guard:
         self._pins = pins / "guard"
         compiled = build.program("guest_link", cache)
         self._programs = self._pinned_programs(compiled)
+        self._current = {direction: libbpf.program_id(program) for direction, program in self._programs.items()}
         self.ports = libbpf.Map.pinned(self._pins / "guard_ports")
         self.prefixes = libbpf.Map.pinned(self._pins / "guard_prefixes")
         self.families = libbpf.Map.pinned(self._pins / "guard_families")
@@ -82,10 +83,7 @@ class Guard:
 
     def guards(self, ifindex: int) -> bool:
         """The same, by interface number."""
-        return all(
-            libbpf.filter_of(ifindex, direction) == libbpf.program_id(program)
-            for direction, program in self._programs.items()
-        )
+        return all(libbpf.filter_of(ifindex, direction) == program for direction, program in self._current.items())
 
     def counters(self) -> dict[str, int]:
         """Frames by what became of them, since the maps were made."""
@@ -158,7 +156,7 @@ class Guard:
         for key in set(self.families) - set(counts):
             self.families.delete(key)
         present = {index for index, _ in socket.if_nameindex()}
-        borne = {libbpf.program_id(program) for program in self._programs.values()}
+        borne = set(self._current.values())
         for ifindex in {*map(_port_of, self.ports), *map(_ifindex_of, self.prefixes)}:
             if ifindex in present and self._bears_ours(ifindex):
                 borne |= {number for way in Direction if (number := libbpf.filter_of(ifindex, way)) is not None}

@@ -216,14 +216,15 @@ def test_checksums_left_to_hardware_are_right_on_the_next_wire(gateway: Gateway,
         if kind == socket.SOCK_STREAM:
             server.listen()
         client.connect((HOST, 7))
-        for number in range(20):
-            client.send(b"hello %02d" % number)
+        sent = 20 * (bytes(9000) if kind == socket.SOCK_STREAM else bytes(1000))
+        for at in range(0, len(sent), 1000):
+            client.send(sent[at : at + 1000])
         if kind == socket.SOCK_STREAM:
             server, peer = server.accept()
             assert peer[0] == WEB
-        received = b""
-        while len(received) < 8 * 20:
-            received += server.recv(4096)
+        received = 0
+        while received < len(sent):
+            received += len(server.recv(4096))
         server.close()
     gateway.from_guests()
     frames = gateway.internet.seen + gateway.guests.seen
