@@ -1,12 +1,15 @@
 """A guest of the local cloud: echoes UDP and TCP on port 7, tells its name and addresses by HTTP on port 80.
 
-Usage: `python -S -E guest.py NAME_FILE`, inside the guest's network namespace. It stands for an instance's operating
-system, so it stays small, starts fast, and imports nothing of ours.
+Usage: `python -S -E guest.py FOLDER`, inside the guest's network namespace; the folder's file `name` holds its host
+name. It stands for an instance's operating system, so it stays small, starts fast, and imports nothing of ours. As
+`nobody` it may be unable to read files: what it imports, it imports at once.
 """
 
 from __future__ import annotations
 
 import _thread
+import array
+import fcntl
 import os
 import select
 import socket
@@ -69,7 +72,7 @@ def echo_stream(connection: socket.socket) -> None:
         connection.sendall(data)
 
 
-def tell(connection: socket.socket, name_file: str) -> None:
+def tell(connection: socket.socket, folder: int) -> None:
     """One HTTP/1.0 answer, whatever the path: {"name": …, "addresses": […]}."""
     connection.settimeout(5)
     request = b""
@@ -78,7 +81,7 @@ def tell(connection: socket.socket, name_file: str) -> None:
         if not data:
             return
         request += data
-    with open(name_file) as file:  # noqa: PTH123  pathlib takes longer to import than the rest to run
+    with os.fdopen(os.open("name", os.O_RDONLY, dir_fd=folder)) as file:
         name = file.read().strip()
     addresses = ", ".join(f'"{address}"' for address in ipv4_addresses() + ipv6_addresses())
     body = f'{{"name": "{name}", "addresses": [{addresses}]}}\n'.encode()
@@ -87,9 +90,6 @@ def tell(connection: socket.socket, name_file: str) -> None:
 
 
 def ipv4_addresses() -> list[str]:
-    import array  # needed for a request only
-    import fcntl
-
     buffer = array.array("B", bytes(16384))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         request = struct.pack("iL", len(buffer), buffer.buffer_info()[0])
@@ -100,12 +100,12 @@ def ipv4_addresses() -> list[str]:
 
 
 def ipv6_addresses() -> list[str]:
-    with open("/proc/net/if_inet6") as file:  # noqa: PTH123
+    with open("/proc/net/if_inet6") as file:  # noqa: PTH123  pathlib takes longer to import than the rest to run
         found = [socket.inet_ntop(socket.AF_INET6, bytes.fromhex(line.split()[0])) for line in file]
     return [address for address in found if address != "::1" and not address.startswith("fe80:")]
 
 
-def serve(server: socket.socket, name_file: str) -> None:
+def serve(server: socket.socket, folder: int) -> None:
     """Accept for ever, a thread per connection."""
     http = server.getsockname()[1] == HTTP
 
@@ -113,7 +113,7 @@ def serve(server: socket.socket, name_file: str) -> None:
         with connection:
             try:
                 if http:
-                    tell(connection, name_file)
+                    tell(connection, folder)
                 else:
                     echo_stream(connection)
             except OSError:  # the peer went away
@@ -128,7 +128,7 @@ def serve(server: socket.socket, name_file: str) -> None:
 
 
 def main() -> None:
-    name_file = sys.argv[1]
+    folder = os.open(sys.argv[1], os.O_RDONLY | os.O_DIRECTORY)  # while we may
     datagrams = [udp(socket.AF_INET), udp(socket.AF_INET6)]
     streams = [tcp(ECHO), tcp(HTTP)]
     if os.getuid() == 0:
@@ -136,7 +136,7 @@ def main() -> None:
         os.setgid(NOBODY)
         os.setuid(NOBODY)
     for server in streams:
-        _thread.start_new_thread(serve, (server, name_file))
+        _thread.start_new_thread(serve, (server, folder))
     poll = select.poll()
     by_descriptor = {server.fileno(): server for server in datagrams}
     for descriptor in by_descriptor:

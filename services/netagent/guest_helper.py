@@ -100,6 +100,7 @@ class GuestHouse:
         made = not namespaces.is_namespace(pin)
         if made:
             folder.mkdir(exist_ok=True)
+            folder.chmod(0o755)  # the guest's process reads its name in it, as nobody
             pin.touch()
             namespaces.create(pin)
         if made or _read(folder / "name") != name:
@@ -281,7 +282,7 @@ def _start(folder: Path) -> None:
     try:
         pid = os.posix_spawn(
             sys.executable,
-            [sys.executable, "-S", "-E", str(GUEST_PROGRAM), str(folder / "name")],
+            [sys.executable, "-S", "-E", str(GUEST_PROGRAM), str(folder)],
             {},
             setsid=True,
             setsigdef=[signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGPIPE],
@@ -301,7 +302,7 @@ def _process(folder: Path) -> int | None:
         command = Path(f"/proc/{int(text)}/cmdline").read_bytes()
     except OSError:
         return None
-    return int(text) if str(folder / "name").encode() in command.split(b"\0") else None
+    return int(text) if str(folder).encode() in command.split(b"\0") else None
 
 
 def _destroy(folder: Path) -> None:

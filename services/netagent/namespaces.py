@@ -51,14 +51,19 @@ def is_namespace(path: Path) -> bool:
         return False
 
 
+def enter(namespace: int) -> None:
+    """The calling thread works in the namespace from now on."""
+    _check(_libc.setns(namespace, CLONE_NEWNET), "setns")
+
+
 def inside(namespace: int, work: Callable[[], T]) -> T:
     """Run `work` in a thread of its own that has entered the namespace; what it opens or spawns belongs there."""
 
-    def enter() -> T:
-        _check(_libc.setns(namespace, CLONE_NEWNET), "setns")
+    def entered() -> T:
+        enter(namespace)
         return work()
 
-    return _in_thread(enter)
+    return _in_thread(entered)
 
 
 def _in_thread(work: Callable[[], T]) -> T:
