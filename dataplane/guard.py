@@ -120,7 +120,7 @@ class Guard:
         them: they tell that a link's filter is ours."""
         pins = {direction: self._pins / f"{name}-{compiled.stem}" for direction, name in PROGRAMS.items()}
         if not all(pin.exists() for pin in pins.values()):
-            loaded = libbpf.Object(compiled, self._pins)
+            loaded = libbpf.Object(compiled, self._pins, counters=["guard_counters"])
             for direction, pin in pins.items():
                 pin.unlink(missing_ok=True)
                 libbpf.pin(loaded.program(PROGRAMS[direction]), pin)

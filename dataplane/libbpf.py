@@ -12,7 +12,7 @@ import functools
 import mmap
 import os
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from enum import IntEnum
 from pathlib import Path
 
@@ -83,6 +83,7 @@ def _library() -> ctypes.CDLL:
         ("bpf_program__set_log_buf", integer, (pointer, pointer, size)),
         ("bpf_map__fd", integer, (pointer,)),
         ("bpf_map__set_pin_path", integer, (pointer, text)),
+        ("bpf_map__max_entries", ctypes.c_uint32, (pointer,)),
         ("bpf_map__set_max_entries", integer, (pointer, ctypes.c_uint32)),
         ("bpf_map_lookup_elem", integer, (integer, text, pointer)),
         ("bpf_map_update_elem", integer, (integer, text, text, ctypes.c_uint64)),
@@ -125,10 +126,13 @@ class Object:
     What is neither pinned nor attached goes with `close`.
     """
 
-    def __init__(self, path: Path, pins: Path, sizes: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self, path: Path, pins: Path, sizes: Mapping[str, int] | None = None, counters: Collection[str] = ()
+    ) -> None:
         """Load `path`. A map with a pin of its name in `pins` is that one, others are pinned there.
 
-        `sizes`: the number of entries of maps made now, by name. Raises BpfError, with the verifier's log.
+        `sizes`: the number of entries of maps made now, by name. `counters`: maps that are made anew, and so count from
+        0, if this build has another number of them. Raises BpfError, with the verifier's log.
         """
         library = _library()
         self.path = path
@@ -136,12 +140,12 @@ class Object:
         if not self._object:
             raise _refused(f"open {path}")
         try:
-            self._load(pins, sizes or {})
+            self._load(pins, sizes or {}, counters)
         except BaseException:
             self.close()
             raise
 
-    def _load(self, pins: Path, sizes: Mapping[str, int]) -> None:
+    def _load(self, pins: Path, sizes: Mapping[str, int], counters: Collection[str]) -> None:
         library = _library()
         pins.mkdir(parents=True, exist_ok=True)
         found = None
@@ -153,6 +157,9 @@ class Object:
             if name in sizes:
                 entries = Map.pinned(pin).max_entries if pin.exists() else sizes[name]
                 _checked(library.bpf_map__set_max_entries(found, entries), f"size of {name}")
+            renewed = name in counters and pin.exists()
+            if renewed and Map.pinned(pin).max_entries != library.bpf_map__max_entries(found):
+                pin.unlink()
             _checked(library.bpf_map__set_pin_path(found, os.fsencode(pin)), f"pin path of {name}")
         log = ctypes.create_string_buffer(LOG_BYTES)
         found = None

@@ -28,6 +28,7 @@ from dataplane.entries import Inbound, Outbound
 HALF = 1 << 16
 LEAF_BYTES = 4 * HALF
 PRIVATE = range(10 << 24, 11 << 24)  # 10.0.0.0/8: the only sources that are translated
+UNICAST = range(1 << 24, 224 << 24)
 MEMBARRIER_CMD_GLOBAL = 1
 
 VERDICTS = (  # as enum rw_verdict
@@ -134,7 +135,7 @@ class Nat:
     def __init__(self, pins: Path, cache: Path, leaves: int = 64) -> None:
         self._pins = pins / "nat"
         sizes = {"inbound_leaves": leaves, "outbound_leaves": leaves}
-        self._programs = libbpf.Object(build.program("nat_gateway", cache), self._pins, sizes)
+        self._programs = libbpf.Object(build.program("nat_gateway", cache), self._pins, sizes, ["nat_counters"])
         store = ctypes.CDLL(str(build.library("store", cache)))
         store.godwit_store.argtypes = (ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint32)
         store.godwit_store.restype = None
@@ -228,7 +229,7 @@ def _rows(table: Table, keys: Iterable[Hashable] | None) -> Iterator[tuple[IPv4A
 
 
 def _usable(public: IPv4Address) -> None:
-    if int(public) in PRIVATE or public.is_multicast or public.is_unspecified or int(public) >= 240 << 24:
+    if int(public) not in UNICAST or int(public) in PRIVATE:
         raise DriverError("nat.public.unusable", f"{public} is no public unicast address")
 
 

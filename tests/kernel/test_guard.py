@@ -23,7 +23,7 @@ from dataplane.driver import DriverError
 from dataplane.entries import GuardAddress, GuardPort, Prefix
 from dataplane.guard import REASONS, Guard, GuardAddresses, GuardPorts
 from tests import packets as p
-from tests.kernel.rig import Wire, bpffs, inside, ip, namespaces, needs_root, quiet, run, sysctl, veth
+from tests.kernel.rig import PATIENCE, Wire, bpffs, inside, ip, namespaces, needs_root, quiet, run, sysctl, veth
 
 pytestmark = needs_root
 
@@ -48,6 +48,7 @@ class Host:
     a: Wire
     b: Wire
     fabric: Wire
+    namespaces: tuple[str, str]  # of guests and fabric
 
     @property
     def ports(self) -> GuardPorts:
@@ -79,6 +80,7 @@ class Host:
         return self.a.until(lambda seen: last in seen)
 
 
+OFFLOADS = ["tx", "on", "tso", "on", "gso", "on", "gro", "on"]
 _last = (b"last frame %d" % number for number in itertools.count())
 
 
@@ -127,9 +129,10 @@ def made(directory: Path, factory: pytest.TempPathFactory) -> Iterator[Host]:
         ip(hv, *lines())
         ip(guests, "link set nic-a up", "link set nic-b up")
         ip(fabric, "link set wire up")
-        host = Host(hv, guard, pins, cache, Wire(guests, "nic-a"), Wire(guests, "nic-b"), Wire(fabric, "wire"))
+        wires = Wire(guests, "nic-a"), Wire(guests, "nic-b"), Wire(fabric, "wire")
+        host = Host(hv, guard, pins, cache, *wires, (guests, fabric))
         yield host
-        for wire in (host.a, host.b, host.fabric):
+        for wire in wires:
             wire.close()
 
 
@@ -360,6 +363,37 @@ def test_the_gateway_answers_its_guest(shared: Host) -> None:
 
     assert [frame[20:22] for frame in frames if frame[12:14] == b"\x08\x06"] == [b"\x00\x02"]
     assert sorted(frame[54] for frame in frames if frame[12:14] == b"\x86\xdd") == [129, 136]
+
+
+def test_a_real_stack_talks_through_the_guard_with_offloads(host: Host) -> None:
+    """ARP for the gateway, TCP in segments larger than frames, and checksums that are left to hardware."""
+    furnish(host)
+    guests, fabric = host.namespaces
+    ip(guests, f"addr add {A}/32 dev nic-a", f"route add default via {GATEWAY} dev nic-a onlink src {A}")
+    ip(
+        fabric,
+        "addr add 172.31.0.2/24 dev wire",
+        f"addr add {FAR}/32 dev lo",
+        f"route add {A} via 172.31.0.1 src {FAR}",
+    )
+    for namespace, link in ((host.name, "leg-a"), (host.name, "uplink"), (guests, "nic-a"), (fabric, "wire")):
+        run("ip", "netns", "exec", namespace, "ethtool", "-K", link, *OFFLOADS)
+    sent = bytes(range(256)) * 4096
+    with inside(fabric):
+        server = socket.create_server((FAR, 7))
+    server.settimeout(PATIENCE)
+    with inside(guests):
+        client = socket.create_connection((FAR, 7), timeout=PATIENCE)
+    accepted, peer = server.accept()
+    assert peer[0] == A
+    with server, client, accepted:
+        for one, other in ((client, accepted), (accepted, client)):
+            other.settimeout(PATIENCE)
+            sender = threading.Thread(target=one.sendall, args=(sent,))
+            sender.start()
+            assert other.makefile("rb").read(len(sent)) == sent
+            sender.join()
+    assert host.guard.counters()["dropped_length"] == 0
 
 
 def passes_nothing(host: Host) -> None:
