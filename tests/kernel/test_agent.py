@@ -1,0 +1,215 @@
+"""The agent as a process: mutual TLS, tokens, the real kernel, restarts."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from cloud.pki import PLACEMENT, Identity, Pki
+from cloud.plan import AGENT_PORT, Node, Plan, Role
+from common.auth import Principal, Signer
+from common.errors import DomainError
+from common.http import Unreachable
+from services.netagent import wire
+from services.netagent.client import AgentClient, BaseMismatch, MalformedMessage, StaleGeneration, WrongAgent
+from tests.kernel.hosts import REPOSITORY, Host, hosts, needs_root, until
+
+pytestmark = needs_root
+
+T = TypeVar("T")
+
+FOUR = wire.Aggregate(IPv4Network("198.18.0.0/15"))
+SIX = wire.Aggregate(IPv6Network("2001:db8::/32"))
+
+
+class Edge:
+    """An edge's agent, and placement's client of it, both in one namespace."""
+
+    def __init__(self, host: Host, directory: Path) -> None:
+        self.host = host
+        self.plan = Plan("gwtn")
+        self.node = next(node for node in self.plan.nodes if node.role is Role.EDGE)
+        self.pki = Pki(directory / "pki")
+        self.pki.ensure(self.plan)
+        self._directory = directory
+        self._process: subprocess.Popen[Any] | None = None
+        host.ip("addr", "add", f"{self.node.management}/32", "dev", "lo")
+        self.client = self.client_of(self.node, self.pki.placement)
+
+    def client_of(self, node: Node, identity: Identity, role: str = "service") -> AgentClient:
+        signer = Signer.from_file(self.pki.signing_key(PLACEMENT))
+        principal = Principal("placement", "", frozenset({role}))
+        return AgentClient(
+            f"https://{self.node.management}:{AGENT_PORT}",
+            node.id,
+            token=lambda: signer.sign(principal, [f"node/{node.id}"]),
+            certificate=identity.certificate,
+            certificate_key=identity.key,
+            node_ca=self.pki.nodes.certificate,
+        )
+
+    def start(self) -> None:
+        identity = self.pki.node(self.node)
+        settings = {
+            "NODE": str(self.node.id),
+            "NAME": self.node.name,
+            "ROLE": "edge",
+            "STATE_DIRECTORY": str(self._directory / "state"),
+            "LISTEN": f"tcp:{self.node.management}:{AGENT_PORT}",
+            "CERTIFICATE": str(identity.certificate),
+            "CERTIFICATE_KEY": str(identity.key),
+            "CONTROLLER_CA": str(self.pki.controllers.certificate),
+            "ISSUER_KEYS": str(self.pki.keys),
+            "VERIFY_SECONDS": "0.3",
+        }
+        names = {f"GODWIT_NETAGENT_{key}": value for key, value in settings.items()}
+        command = ["nsenter", f"--net={self.host.pin}", sys.executable, "-m", "services.netagent.app"]
+        self._process = subprocess.Popen(command, env={**os.environ, **names}, cwd=REPOSITORY)
+        until(self.answers, "the agent answers")
+
+    def answers(self) -> bool:
+        try:
+            self.ask(lambda client: client.state())
+        except Unreachable:
+            return False
+        return True
+
+    def ask(self, question: Callable[[AgentClient], T]) -> T:
+        return self.host.run(lambda: question(self.client))
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def snapshot(self, generation: int, *entries: wire.Entry) -> wire.Snapshot:
+        return wire.Snapshot(self.node.id, 1, generation, list(entries))
+
+    def discards(self) -> list[str]:
+        shown = [self.host.ip(family, "route", "show", "type", "unreachable") for family in ("-4", "-6")]
+        return [line.split()[1] for text in shown for line in text.splitlines() if "proto 71" in line]
+
+
+@pytest.fixture
+def edge(tmp_path: Path) -> Iterator[Edge]:
+    with hosts("edge") as (host,), contextlib.ExitStack() as stack:
+        made = Edge(host, tmp_path)
+        stack.callback(made.kill)
+        made.start()
+        yield made
+
+
+def digest(*entries: wire.Entry) -> dict[str, str]:
+    return wire.Digest.of(entries).hex()
+
+
+def test_an_agent_takes_orders_and_reads_the_kernel_back(edge: Edge) -> None:
+    realized = edge.ask(lambda client: client.apply(edge.snapshot(4, FOUR, SIX)))
+    assert (realized.epoch, realized.generation, realized.failed) == (1, 4, [])
+    assert realized.digest == digest(FOUR, SIX)
+    assert edge.discards() == ["198.18.0.0/15", "2001:db8::/32"]
+    assert edge.ask(lambda client: client.realized()) == realized
+    assert edge.ask(lambda client: client.state()).digest == realized.digest
+
+    gone = [wire.Tombstone(wire.EntryKey.of(SIX), uuid4())]
+    delta = wire.Delta(edge.node.id, 1, 4, 5, [], gone)
+    assert edge.ask(lambda client: client.apply(delta)).digest == digest(FOUR)
+    assert edge.discards() == ["198.18.0.0/15"]
+
+
+def test_refusals_arrive_as_their_own_errors(edge: Edge) -> None:
+    edge.ask(lambda client: client.apply(edge.snapshot(4, FOUR)))
+    delta = wire.Delta(edge.node.id, 1, 7, 8, [], [])
+    for error, message in ((StaleGeneration, edge.snapshot(3, FOUR)), (BaseMismatch, delta)):
+        with pytest.raises(error):
+            edge.ask(lambda client, message=message: client.apply(message))  # type: ignore[misc]
+    with pytest.raises(MalformedMessage):
+        edge.ask(lambda client: client.delta(delta.pack()[:-1]))
+
+
+def test_killed_it_goes_on_where_it_was(edge: Edge) -> None:
+    """Q3."""
+    before = edge.ask(lambda client: client.apply(edge.snapshot(4, FOUR, SIX)))
+    edge.kill()
+    assert edge.discards() == ["198.18.0.0/15", "2001:db8::/32"]
+    edge.start()
+    assert edge.ask(lambda client: client.realized()) == before
+
+
+def test_drift_is_told_then_mended(edge: Edge) -> None:
+    edge.ask(lambda client: client.apply(edge.snapshot(4, FOUR, SIX)))
+    after = edge.ask(lambda client: client.changes(0, 0)).next
+    edge.host.ip("route", "del", "unreachable", "198.18.0.0/15", "metric", "4294967294")
+
+    changes = edge.ask(lambda client: client.changes(after, 5))
+    assert changes.drifted
+    assert edge.ask(lambda client: client.state()).digest == digest(SIX)
+    until(lambda: edge.ask(lambda client: client.state()).digest == digest(FOUR, SIX), "the route is back")
+    assert edge.discards() == ["198.18.0.0/15", "2001:db8::/32"]
+
+
+def test_an_edge_tells_where_prefixes_go_and_when_that_changes(edge: Edge) -> None:
+    host = edge.host
+    host.ip("link", "add", "up0", "type", "veth", "peer", "name", "up1")
+    for link in ("up0", "up1"):
+        host.ip("link", "set", link, "up")
+    host.ip("addr", "add", "172.31.1.1/24", "dev", "up0")
+    host.ip("addr", "add", "fd00:31:1::1/64", "dev", "up0", "nodad")
+    edge.ask(lambda client: client.apply(edge.snapshot(4, FOUR, SIX)))
+    after = edge.ask(lambda client: client.changes(0, 0)).next
+    host.ip("route", "add", "198.18.0.5/32", "proto", "bird", "via", "172.31.1.2")
+    host.ip(
+        "route", "add", "198.18.1.0/24", "proto", "bird", "nexthop", "via", "172.31.1.2", "nexthop", "via", "172.31.1.3"
+    )
+    host.ip("-6", "route", "add", "2001:db8:5::/64", "proto", "bird", "via", "fd00:31:1::2")
+
+    changes = edge.ask(lambda client: client.changes(after, 5))
+    assert changes.prefixes[0] == "198.18.0.5/32"
+    asked = ["198.18.0.5/32", "198.18.1.7/32", "198.18.9.9/32", "203.0.113.1/32", "2001:db8:5::/64", "2001:db8:6::/64"]
+    routes = {route.prefix: route.next_hops for route in edge.ask(lambda client: client.edge_routes(asked))}
+    assert routes == {
+        "198.18.0.5/32": ["172.31.1.2"],
+        "198.18.1.7/32": ["172.31.1.2", "172.31.1.3"],
+        "198.18.9.9/32": [],
+        "203.0.113.1/32": [],
+        "2001:db8:5::/64": ["fd00:31:1::2"],
+        "2001:db8:6::/64": [],
+    }
+
+
+def test_only_the_controller_is_heard(edge: Edge) -> None:
+    """Q26: another node's certificate, no certificate, another role, another node's token."""
+    other = next(node for node in edge.plan.nodes if node.id != edge.node.id)
+    with pytest.raises(Unreachable):
+        edge.host.run(lambda: edge.client_of(edge.node, edge.pki.node(other)).state())
+    with pytest.raises(httpx.TransportError):
+        edge.host.run(lambda: httpx.get(f"https://{edge.node.management}:{AGENT_PORT}/agent/v1/health", verify=False))  # noqa: S501
+    for client in (edge.client_of(edge.node, edge.pki.placement, "reader"), edge.client_of(other, edge.pki.placement)):
+        with pytest.raises(DomainError) as refused:
+            edge.host.run(client.state)
+        assert refused.value.code in {"auth.role_missing", "auth.token_refused"}
+
+
+def test_an_agent_that_is_not_who_was_dialled_is_refused(edge: Edge) -> None:
+    """Q26: a stolen address does not make a node."""
+    edge.kill()
+    other = next(node for node in edge.plan.nodes if node.id != edge.node.id)
+    mine, edge.node = edge.node, replace(other, management=edge.node.management)
+    edge.client = edge.client_of(edge.node, edge.pki.placement)
+    edge.start()
+    impostor = edge.client_of(mine, edge.pki.placement)
+    impostor._token = edge.client._token
+    with pytest.raises(WrongAgent):
+        edge.host.run(impostor.state)
+    assert isinstance(mine.management, IPv4Address)
