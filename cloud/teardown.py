@@ -48,9 +48,9 @@ def exclusively(name: str) -> Iterator[None]:
 
 
 def end_strays(plan: Plan) -> None:
-    """End what a dead supervisor left: the processes it noted, and all in the cloud's namespaces; guests live on."""
+    """End what a dead supervisor left: the processes it noted, and all among the control processes; guests live on."""
     leftovers.end_all(plan.paths.run / supervisor.PIDS)
-    leftovers.end(pid for namespace in fabric.present(plan.name) for pid in namespaces.pids(namespace))
+    leftovers.end(namespaces.pids(plan.control))
 
 
 def remove(name: str, *, keep_data: bool, progress: Callable[[str], None]) -> bool:
@@ -62,6 +62,7 @@ def remove(name: str, *, keep_data: bool, progress: Callable[[str], None]) -> bo
     progress("stopping processes")
     _stop_supervisor(paths, hard=not keep_data)
     end_strays(Plan(name))
+    leftovers.end(pid for namespace in fabric.present(name) for pid in namespaces.pids(namespace))
     progress("removing guests, namespaces and BPF objects")
     guests.remove_all(paths.guests)
     guests.unmount(paths.bpf)  # pins go with it, and what only they held
