@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cli.problems import CommandError, Usage
-from cloud import operations, state
-from common.auth import LIFETIME_S, ROLES
+from cloud import state
+from cloud.pki import ISSUER, Pki
+from common.auth import LIFETIME_S, ROLES, Principal, Signer
 from common.errors import NotFound
 
 AUDIENCES = ["ipam", "placement"]
 VARIABLES = ("GODWIT_IPAM_URL", "GODWIT_PLACEMENT_URL", "GODWIT_TOKEN")
+DEFAULT_PROJECT = "demo"
 HOW = f"start one with `sudo godwit cloud up`, or set {', '.join(VARIABLES)}"
 
 
@@ -30,7 +32,7 @@ class Source:
 
     environment: Mapping[str, str]
     cloud: str | None = None
-    project: str = operations.DEFAULT_PROJECT
+    project: str = DEFAULT_PROJECT
 
     def find(self) -> Access:
         """Raises Usage when some of it is known and some is not, CommandError when there is nothing to find."""
@@ -46,7 +48,7 @@ class Source:
     def local(self) -> state.State:
         """The local cloud that is meant. Raises CommandError, Usage."""
         try:
-            return state.load(self.cloud or _only_cloud())
+            return state.load(self.cloud or only_cloud())
         except NotFound as error:
             raise CommandError(error.message, "cloud.not_found") from error
         except PermissionError as error:
@@ -54,11 +56,12 @@ class Source:
 
     def token(self, project: str, roles: frozenset[str], subject: str = "cli", lifetime_s: int = LIFETIME_S) -> str:
         """A token of the local cloud's own issuer. Raises CommandError, Usage."""
-        name = self.local().name
-        return operations.token(name, project=project, roles=sorted(roles), subject=subject, lifetime_s=lifetime_s)
+        key = Pki(self.local().plan.paths.pki).signing_key(ISSUER)
+        return Signer.from_file(key).sign(Principal(subject, project, roles), AUDIENCES, lifetime_s)
 
 
-def _only_cloud() -> str:
+def only_cloud() -> str:
+    """Raises CommandError where there is none, Usage where there are several."""
     names = state.names()
     if not names:
         raise CommandError(f"no cloud is known; {HOW}", "cloud.none")

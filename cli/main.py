@@ -12,11 +12,10 @@ import httpx
 import typer
 from godwit_client import Refused
 
-from cli.access import Source
+from cli.access import DEFAULT_PROJECT, Source
 from cli.commands import cloud, flavor, hypervisor, instance, ip, operation, pool, token, zone
 from cli.problems import REFUSED, UNREACHABLE, USAGE, CommandError
 from cli.session import Session
-from cloud.operations import DEFAULT_PROJECT
 from common.errors import DomainError
 
 INTERRUPTED = 130
@@ -51,24 +50,27 @@ def run(arguments: Sequence[str]) -> int:
     command = typer.main.get_command(app)
     try:
         result = command.main(args=list(arguments), prog_name="godwit", standalone_mode=False)
-    except CommandError as error:
-        return complain(error.message, error.code, error.exit_code)
-    except Refused as error:
-        return complain(error.message, error.code, REFUSED)
-    except DomainError as error:
-        return complain(error.message, error.code, REFUSED)
-    except httpx.TransportError as error:
-        return complain(_silence(error), "api.unreachable", UNREACHABLE)
-    except typer.TyperException as error:
-        return _usage(error)
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
+    except typer.TyperException as error:
+        return _usage(error)
     except Exception as error:
-        if os.environ.get("GODWIT_DEBUG"):
-            traceback.print_exc()
-        what = " ".join(str(error).split())
-        return complain(f"a fault of ours: {type(error).__name__}: {what}; GODWIT_DEBUG=1 shows where", "internal")
+        return _ended_by(error)
     return result if isinstance(result, int) else 0
+
+
+def _ended_by(error: Exception) -> int:
+    """What is not foreseen here is a fault of ours, and says so in one line as well."""
+    match error:
+        case CommandError():
+            return complain(error.message, error.code, error.exit_code)
+        case Refused() | DomainError():
+            return complain(error.message, error.code, REFUSED)
+        case httpx.TransportError():
+            return complain(_silence(error), "api.unreachable", UNREACHABLE)
+    if os.environ.get("GODWIT_DEBUG"):
+        traceback.print_exception(error)
+    return complain(f"a fault of ours: {type(error).__name__}: {error}; GODWIT_DEBUG=1 shows where", "internal")
 
 
 def complain(message: str, code: str, exit_code: int = REFUSED) -> int:

@@ -184,20 +184,20 @@ def check_reattach(logs: Path) -> dict[str, Figure]:
 
 
 def check_flows(logs: Path, name: str) -> Figure:
-    """Packets that arrived anywhere but where they were sent, and how many were sent."""
-    home: dict[str, str] = {}
+    """Packets that arrived where they may not, and how many were sent: every flow must have been."""
+    goes: dict[str, tuple[str, str]] = {}
     sent: set[tuple[str, str]] = set()
     for path in sorted(logs.glob(f"{name}.*.sent")):
         header, rows = load(path, "sent")
-        home.update((str(flow["number"]), flow["origin"]) for flow in header["flows"])
+        goes.update((str(flow["number"]), (flow["origin"], flow["towards"])) for flow in header["flows"])
         sent.update((flow, sequence) for _, flow, sequence, _ in rows)
+    sinks = {header["place"]: rows for header, rows in (load(path, "seen") for path in logs.glob(f"{name}.*.seen"))}
+    if not sent or not sinks or {flow for flow, _ in sent} != goes.keys():
+        raise Unsound(f"{name}: some flow was not sent, or nobody watched")
     reached = set()
-    sinks = sorted(logs.glob(f"{name}.*.seen"))
-    for path in sinks:
-        header, rows = load(path, "seen")
-        reached |= {(flow, number) for _, flow, number, *_ in rows if flow in home and home[flow] != header["place"]}
-    if not sent or not sinks:
-        raise Unsound(f"{name}: nobody sent, or nobody watched")
+    for flow, (origin, towards) in goes.items():
+        places = sinks.keys() - {origin} if towards == "anywhere" else sinks.keys() & {towards}
+        reached |= {(flow, row[2]) for place in places for row in sinks[place] if row[1] == flow}
     return len(reached), len(sent)
 
 

@@ -31,6 +31,7 @@ MIN_ON_EACH_LEG = 1000
 MIN_PROBES = 5000
 MIN_REPETITIONS = 20
 MARGIN_NS = 1_000_000_000
+ANYWHERE = "anywhere"
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,16 +281,35 @@ def connection(log: RawLog) -> Connection:
 
 
 def arrived(sent: Iterable[RawLog], seen: Iterable[RawLog]) -> tuple[int, int]:
-    """Packets of flows that arrived anywhere but at their own sender, each counted once; packets that were sent."""
-    origin: dict[int, str] = {}
+    """Packets that arrived where their flow goes, each counted once; and packets that were sent.
+
+    A flow towards `anywhere` arrives at every place but its own. Raises Damaged if one of the flows never left.
+    """
+    goes: dict[int, tuple[str, str]] = {}
     departed: set[tuple[int, int]] = set()
     for log in sent:
-        origin |= {int(flow["number"]): str(flow["origin"]) for flow in log.header["flows"]}
+        goes |= {int(flow["number"]): (flow["origin"], flow["towards"]) for flow in log.header["flows"]}
         departed |= {(int(flow), int(sequence)) for flow, sequence, _ in log.of("s", 3)}
+    silent = goes.keys() - {flow for flow, _ in departed}
+    if silent:
+        raise Damaged(f"flows {sorted(silent)} were never sent")
     reached: set[tuple[int, int]] = set()
     for log in seen:
         place = log.header["place"]
         for flow, sequence, _, _ in log.of("r", 4):
-            if origin.get(int(flow), place) != place:
+            origin, towards = goes.get(int(flow), (place, ""))
+            if place == towards or (towards == ANYWHERE and place != origin):
                 reached.add((int(flow), int(sequence)))
     return len(reached), len(departed)
+
+
+def flows_missing(sent: Iterable[RawLog], seen: Iterable[RawLog]) -> list[int]:
+    """Numbers of the flows of which not one packet arrived."""
+    logs = list(seen)
+    missing = []
+    for log in sent:
+        for flow in log.header["flows"]:
+            only = RawLog({"flows": [flow]}, [row for row in log.records if row[1] == str(flow["number"])])
+            if arrived([only], logs)[0] == 0:
+                missing.append(int(flow["number"]))
+    return sorted(missing)

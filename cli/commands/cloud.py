@@ -5,15 +5,21 @@ from __future__ import annotations
 import dataclasses
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.access import only_cloud
 from cli.output import Progress, print_json, print_table, show_fields
 from cli.problems import CommandError
-from cli.session import AsJson, Session, session_of
-from cloud import operations
+from cli.session import AsJson, session_of
 from cloud.plan import Paths
+
+if TYPE_CHECKING:  # loading it takes longer than most commands take
+    from cloud.operations import CloudStatus, Network
+
+DEFAULT_NAME = "godwit"
+DEMO_NAME = "demo"
 
 app = typer.Typer(no_args_is_help=True, help="A whole cloud on this machine, in network namespaces. Needs root.")
 
@@ -33,6 +39,8 @@ def up(
     gateways: Annotated[int | None, typer.Option(min=1, help="How many NAT gateways. Default: 2.")] = None,
 ) -> None:
     """Start a cloud, or put right what a crash left broken."""
+    from cloud import operations
+
     progress = Progress()
     try:
         status = operations.up(_name(context, name or named), hypervisors, gateways, progress.say)
@@ -49,6 +57,8 @@ def down(
     keep_data: Annotated[bool, typer.Option("--keep-data", help="Leave the database for the next start.")] = False,
 ) -> None:
     """Stop a cloud and remove everything it made."""
+    from cloud import operations
+
     wanted = _name(context, name or named)
     progress = Progress()
     try:
@@ -61,6 +71,8 @@ def down(
 @app.command()
 def status(context: typer.Context, name: Name = None, named: Named = None, as_json: AsJson = False) -> None:
     """Show a cloud: addresses of its APIs, nodes, processes, guests. With --json, tokens too."""
+    from cloud import operations
+
     found = operations.status(_existing(context, name or named))
     if as_json:
         print_json(dataclasses.asdict(found))
@@ -79,6 +91,8 @@ def exec_(
 
     For example: godwit cloud exec internet -- ping -c 3 198.18.16.1
     """
+    from cloud import operations
+
     raise typer.Exit(operations.execute(_existing(context, name), node, command))
 
 
@@ -87,6 +101,8 @@ def cut(
     context: typer.Context, node: Node, fabric: Fabric = False, management: Management = False, name: Named = None
 ) -> None:
     """Cut a node off. Its processes go on."""
+    from cloud import operations
+
     networks = _networks(fabric, management)
     operations.cut(_existing(context, name), node, networks)
     print(f"{node} is cut off from {' and '.join(networks)}; `godwit cloud heal {node}` undoes it")
@@ -97,6 +113,8 @@ def heal(
     context: typer.Context, node: Node, fabric: Fabric = False, management: Management = False, name: Named = None
 ) -> None:
     """Undo a cut."""
+    from cloud import operations
+
     networks = _networks(fabric, management)
     operations.heal(_existing(context, name), node, networks)
     print(f"{node} is connected to {' and '.join(networks)}")
@@ -125,8 +143,7 @@ def logs(
 
 @app.command()
 def demo(
-    context: typer.Context,
-    name: Named = None,
+    name: Annotated[str | None, typer.Option("--name", help="The cloud to start, or to use. Default: demo.")] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the cloud running afterwards.")] = False,
     report: Annotated[Path, typer.Option(help="Where the figures go; the raw logs go beside it.")] = Path(
         "build/demo.json"
@@ -138,32 +155,30 @@ def demo(
     """
     from cloud import tour  # not needed, and not loaded, for anything else
 
-    raise typer.Exit(tour.run(_name(context, name), report, keep=keep))
+    raise typer.Exit(tour.run(name or DEMO_NAME, report, keep=keep))
 
 
 def _name(context: typer.Context, given: str | None) -> str:
     """The cloud that was named, here or before the group, or the usual one."""
-    session: Session = session_of(context)
-    return given or session.source.cloud or operations.DEFAULT_NAME
+    return given or session_of(context).source.cloud or DEFAULT_NAME
 
 
 def _existing(context: typer.Context, given: str | None) -> str:
     """The cloud that was named, or the only one there is."""
-    names = operations.names() if os.geteuid() == 0 else []
     named = given or session_of(context).source.cloud
-    return names[0] if len(names) == 1 and not named else _name(context, given)
+    return named or (only_cloud() if os.geteuid() == 0 else DEFAULT_NAME)
 
 
-def _networks(fabric: bool, management: bool) -> tuple[operations.Network, ...]:
-    chosen: list[operations.Network] = []
+def _networks(fabric: bool, management: bool) -> tuple[Network, ...]:
+    chosen: list[Network] = []
     if fabric:
         chosen.append("fabric")
     if management:
         chosen.append("management")
-    return tuple(chosen) or operations.NETWORKS
+    return tuple(chosen) or ("fabric", "management")
 
 
-def _show(status: operations.CloudStatus) -> None:
+def _show(status: CloudStatus) -> None:
     restarts = sum(process.restarts for process in status.processes)
     show_fields(
         {

@@ -13,11 +13,10 @@ from typing import Annotated, Any
 import typer
 from joserfc.errors import JoseError
 
-from cli.access import AUDIENCES, checked_roles
+from cli.access import AUDIENCES, DEFAULT_PROJECT, checked_roles
 from cli.output import print_json, show_fields
 from cli.problems import CommandError, Usage
 from cli.session import AsJson, session_of
-from cloud.operations import DEFAULT_PROJECT
 from common.auth import LIFETIME_S, Principal, Signer
 
 app = typer.Typer(no_args_is_help=True, help="Tokens, which show the APIs who you are and what you may do.")

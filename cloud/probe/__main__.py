@@ -41,6 +41,10 @@ def _parser() -> argparse.ArgumentParser:
     signed.add_argument("address")
     signed.add_argument("--port", type=int, default=echo.SIGNED_ECHO_PORT)
     signed.add_argument("--name", required=True, help="what it signs with")
+    plain = kinds.add_parser("echo-tcp", help="a TCP echo")
+    plain.add_argument("--port", type=int, default=udp.ECHO_PORT)
+    plain.add_argument("--seconds", type=float)
+    plain.add_argument("--until-eof", action="store_true")
     arrivals = kind("sink", "packets of any flow that arrive here", 0)
     arrivals.add_argument("--place", required=True, help="what this namespace is called in the figures")
     return parser
@@ -53,6 +57,8 @@ def main(argv: list[str] | None = None) -> int:
             echo.run(args.address, args.port, args.name)
         stop = Stop(args.seconds, args.until_eof)
         match args.kind:
+            case "echo-tcp":
+                echo.run_tcp(args.port, stop)
             case "udp":
                 udp.run(args.addresses, args.log, args.interval_us, stop, args.port)
             case "tcp":

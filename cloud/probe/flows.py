@@ -30,7 +30,10 @@ IDLE_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """One kind of packet: number, places it goes from and to, addresses it bears, `udp` or `icmp`."""
+    """One kind of packet: number, where it comes from, where it must not (or may) arrive, addresses, `udp` or `icmp`.
+
+    `towards` is a place, or `anywhere`: any place but its own.
+    """
 
     number: int
     origin: str

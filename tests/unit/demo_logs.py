@@ -48,7 +48,7 @@ def write_legs(logs: Path, name: str, packets: dict[str, int]) -> None:
 
 
 def write_flows(logs: Path, name: str, arrived: int) -> None:
-    flow = {"number": 3, "origin": "jail", "towards": "internet"}
+    flow = {"number": 3, "origin": "jail", "towards": "anywhere"}
     rawlog.write(logs / f"{name}.jail.sent", "sent", {"flows": [flow]}, [f"s 3 {n} {START_NS}" for n in range(100)])
     seen = [f"r 3 {n} {START_NS + 1} up0" for n in [*range(arrived), *range(arrived)]]  # every packet on two links
     rawlog.write(logs / f"{name}.internet.seen", "seen", {"place": "internet"}, seen)

@@ -1,0 +1,194 @@
+"""Somebody who uses a cloud through its APIs, by the generated client; and waits for what was asked."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+from uuid import UUID
+
+from godwit_client import Connection, Patient, answer, connect
+from godwit_client.ipam import models as ipam
+from godwit_client.ipam.api.flexible_ips import (
+    attach_flexible_ip,
+    detach_flexible_ip,
+    get_flexible_ip,
+    list_flexible_ips,
+    move_flexible_ip,
+    release_flexible_ip,
+    reserve_flexible_ip,
+)
+from godwit_client.ipam.api.operations import get_operation as get_ipam_operation
+from godwit_client.placement import models as placement
+from godwit_client.placement.api.instances import (
+    create_instance,
+    delete_instance,
+    get_instance,
+    list_instances,
+    move_instance,
+    start_instance,
+    stop_instance,
+)
+from godwit_client.placement.api.operations import get_operation as get_placement_operation
+
+from cloud.site import Site
+from common.errors import DomainError
+
+Operation = ipam.Operation | placement.Operation
+FLAVOR = "small"
+LONG_POLL_S = 10.0
+PATIENCE_S = 60.0
+FINAL = {"succeeded", "failed", "cancelled"}
+
+T = TypeVar("T")
+
+
+class OperationEnded(DomainError):
+    """An operation failed, was cancelled, or is not done in time."""
+
+    code = "tour.operation"
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """Acts in one project and zone. Calls raise Refused; those that wait raise OperationEnded."""
+
+    api: Connection
+    zone: str
+
+    @classmethod
+    def of(cls, site: Site, project: str, roles: Sequence[str] = ("operator",)) -> Customer:
+        token = site.token(project=project, roles=roles)
+        patience = Patient(unreachable_s=20.0, unavailable_s=30.0)
+        return cls(connect(site.apis["ipam"], site.apis["placement"], token, patience), site.zone)
+
+    # --- addresses ---------------------------------------------------------------------------------------------------
+
+    def reserve(self, pool: str, name: str | None = None, address: str | None = None) -> ipam.FlexibleIP:
+        family = ipam.Family.IPV6 if "v6" in pool else ipam.Family.IPV4
+        body = ipam.FlexibleIPReserve(zone=self.zone, family=family, pool=pool, name=name, address=address)
+        return answer(reserve_flexible_ip.sync_detailed(client=self.api.ipam, body=body))
+
+    def address(self, fip_id: UUID) -> ipam.FlexibleIP:
+        return answer(get_flexible_ip.sync_detailed(str(fip_id), client=self.api.ipam))
+
+    def attach(self, fip: ipam.FlexibleIP, to: placement.Instance) -> ipam.Operation:
+        body = ipam.Attach(target=target(to))
+        return answer(attach_flexible_ip.sync_detailed(str(fip.id), client=self.api.ipam, body=body))
+
+    def detach(self, fip: ipam.FlexibleIP) -> ipam.Operation:
+        return answer(detach_flexible_ip.sync_detailed(str(fip.id), client=self.api.ipam, body=ipam.Detach()))
+
+    def move_address(self, fip: ipam.FlexibleIP, source: placement.Instance, to: placement.Instance) -> ipam.Operation:
+        body = ipam.Move(from_=target(source), to=target(to))
+        return answer(move_flexible_ip.sync_detailed(str(fip.id), client=self.api.ipam, body=body))
+
+    def release(self, fip: ipam.FlexibleIP) -> ipam.FlexibleIP:
+        return answer(release_flexible_ip.sync_detailed(str(fip.id), client=self.api.ipam))
+
+    # --- instances ---------------------------------------------------------------------------------------------------
+
+    def create(
+        self,
+        name: str,
+        mode: placement.Mode,
+        addresses: Sequence[ipam.FlexibleIP] = (),
+        hypervisor: str | None = None,
+    ) -> placement.Instance:
+        """Create and wait until it runs."""
+        body = placement.InstanceCreate(
+            name=name,
+            zone=self.zone,
+            flavor=FLAVOR,
+            mode=mode,
+            addresses=[fip.id for fip in addresses],
+            hypervisor=hypervisor,
+        )
+        operation = answer(create_instance.sync_detailed(client=self.api.placement, body=body))
+        return self.changed(operation)
+
+    def instance(self, instance_id: UUID) -> placement.Instance:
+        return answer(get_instance.sync_detailed(instance_id, client=self.api.placement))
+
+    def move(self, one: placement.Instance, to: str | None = None) -> placement.Operation:
+        body = placement.InstanceMove(to=to)
+        return answer(move_instance.sync_detailed(one.id, client=self.api.placement, body=body))
+
+    def stop(self, one: placement.Instance) -> placement.Operation:
+        return answer(stop_instance.sync_detailed(one.id, client=self.api.placement))
+
+    def start(self, one: placement.Instance, hypervisor: str | None = None) -> placement.Operation:
+        body = placement.InstanceStart(hypervisor=hypervisor)
+        return answer(start_instance.sync_detailed(one.id, client=self.api.placement, body=body))
+
+    def delete(self, one: placement.Instance) -> placement.Operation:
+        return answer(delete_instance.sync_detailed(one.id, client=self.api.placement))
+
+    # --- waiting -----------------------------------------------------------------------------------------------------
+
+    def operation(self, operation_id: str, wait_s: float = 0.0) -> Operation:
+        if operation_id.startswith("ipam-"):
+            return answer(get_ipam_operation.sync_detailed(operation_id, client=self.api.ipam, wait_s=wait_s))
+        return answer(get_placement_operation.sync_detailed(operation_id, client=self.api.placement, wait_s=wait_s))
+
+    def done(self, operation: Operation, within_s: float = PATIENCE_S) -> Operation:
+        """Wait until it has succeeded. Raises OperationEnded."""
+        ends = time.monotonic() + within_s
+        while operation.state.value not in FINAL:
+            left_s = ends - time.monotonic()
+            if left_s <= 0:
+                waits = operation.waiting_for
+                why = waits.text if isinstance(waits, ipam.WaitingFor | placement.WaitingFor) else ""
+                raise OperationEnded(f"{operation.kind} is not done after {within_s:.0f} s: {operation.state} {why}")
+            operation = self.operation(operation.id, min(LONG_POLL_S, left_s))
+        if operation.state.value != "succeeded":
+            error = operation.error
+            known = isinstance(error, ipam.OperationError | placement.OperationError)
+            raise OperationEnded(f"{operation.kind} {operation.state}: {error.message if known else 'no reason given'}")  # type: ignore[union-attr]
+        return operation
+
+    def changed(self, operation: placement.Operation, within_s: float = PATIENCE_S) -> placement.Instance:
+        """Wait, and answer the instance that was changed."""
+        self.done(operation, within_s)
+        return self.instance(UUID(operation.resource.rpartition("/")[2]))
+
+    def clean(self, project: str) -> None:
+        """Delete all instances and release all addresses of `project`: what an earlier tour left."""
+        for one in _all(lambda cursor: answer(list_instances.sync_detailed(client=self.api.placement, cursor=cursor))):
+            if one.project == project:
+                self.done(self.delete(one))
+        held = _all(
+            lambda cursor: answer(list_flexible_ips.sync_detailed(client=self.api.ipam, cursor=cursor, project=project))
+        )
+        for fip in held:
+            if fip.state.value == "attached":
+                self.done(self.detach(fip))
+            if fip.state.value != "quarantined":
+                self.release(fip)
+
+
+def _all(fetch: Callable[[str | None], placement.PageInstance | ipam.PageFlexibleIP]) -> list:  # type: ignore[type-arg]
+    found: list = []  # type: ignore[type-arg]
+    cursor: str | None = None
+    while True:
+        page = fetch(cursor)
+        found += page.items
+        if not isinstance(page.next_cursor, str):
+            return found
+        cursor = page.next_cursor
+
+
+def target(one: placement.Instance) -> ipam.TargetRef:
+    return ipam.TargetRef(kind="instance", id=one.id)
+
+
+def hosts(one: placement.Instance, version: int) -> list[str]:
+    """The public addresses the guest configured, of IPv4 or IPv6: what a probe is sent to."""
+    found = [address.host.partition("/")[0] for address in one.port.addresses if address.flexible_ip]
+    return [host for host in found if (":" in host) == (version == 6)]
+
+
+def link_name(one: placement.Instance) -> str:
+    """The name of the link to the guest, on whichever hypervisor has it."""
+    return f"g{one.port.id.hex[:12]}"
