@@ -23,6 +23,7 @@ from typing import Final
 from dataplane.driver import DriverError
 from dataplane.entries import Leg, LegState
 from dataplane.guests import NIC, Guests
+from dataplane.handover import Watched
 from dataplane.linux import BridgePort, Interface, Link, Linux
 from dataplane.routes import refusals
 
@@ -31,6 +32,7 @@ GATEWAYS: Final[tuple[Interface, ...]] = (IPv4Interface("169.254.0.1/32"), IPv6I
 MTU: Final = 1500
 MADE, ADOPTED = "godwit leg", "godwit tap"  # aliases; a tap was here before us and stays after us
 CARRIER_SECONDS: Final = 2.0
+GRACE_SECONDS: Final = 0.1  # for a leaving leg to step aside
 
 FORWARDING: Final = 3  # a bridge port's state; that of a link that is down is 0, disabled
 
@@ -55,9 +57,12 @@ class Legs:
 
     entry = Leg
 
-    def __init__(self, kernel: Linux, guests: Guests, guard_attach: Callable[[str], None]) -> None:
+    def __init__(
+        self, kernel: Linux, guests: Guests, guard_attach: Callable[[str], None], handover: Watched | None = None
+    ) -> None:
         """`guard_attach` puts the guard on a link that is still down; from then on, nothing passes without a row."""
         self._kernel = kernel
+        self._handover = handover
         self._guests = guests
         self._guard_attach = guard_attach
 
@@ -130,8 +135,24 @@ class Legs:
             finally:
                 inside.close()
                 close(opened.namespace)
+            self._watch(entry)
+
+    def _watch(self, entry: Leg) -> None:
+        if self._handover is None:
+            return
+        if entry.state is not LegState.LEAVING:
+            self._handover.forget(entry.link)
+            return
+        sockets = []
+        for _ in range(2):
+            opened = self._guests.open(entry.guest, entry.mac, entry.name)
+            close(opened.namespace)
+            sockets.append(opened.kernel)
+        self._handover.watch(entry.link, *sockets)
 
     def drop(self, entry: Leg) -> None:
+        if self._handover is not None:
+            self._handover.forget(entry.link)
         link = self._kernel.link(entry.link)
         with refusals("leg", entry.link):
             if link is not None and link.alias.startswith(ADOPTED):
@@ -188,13 +209,25 @@ class Legs:
         if not (ours.up and ours.running and link.running):
             inside.set_link(ours.index, up=True)
             self._await_carrier(link, ours, inside)
-        inside.set_port(ours.index, BridgePort(FORWARDING, mute=False))
-        for other in ports.values():  # back to back: the guest is never without a leg, and keeps one only
-            if other.up:
-                inside.set_link(other.index, up=False)
+        inside.set_port(ours.index, BridgePort(FORWARDING, mute=None))
+        inside.steer(ours.index, GATEWAY_MAC)  # what leaves the guest, leaves it by us
+        inside.set_port(ours.index, BridgePort(FORWARDING, mute=False))  # what tells the others
+        self._take_from(ports, inside)
+
+    @staticmethod
+    def _take_from(others: dict[int, Link], inside: Linux) -> None:
+        """The guest keeps one leg only. The others step aside of themselves (see `handover`), or are taken down."""
+        carrying = {index for index, port in others.items() if port.up and port.running}
+        deadline = time.monotonic() + GRACE_SECONDS
+        while carrying and time.monotonic() < deadline:
+            time.sleep(0.0005)
+            carrying = {index for index in carrying if (now := inside.link(index=index)) is not None and now.up}
+        for index in others:
+            if (now := inside.link(index=index)) is not None and now.up:
+                inside.set_link(index, up=False)
 
     def _await_carrier(self, link: Link, port: Link, inside: Linux) -> None:
-        """Both ends: routes use ours, and the bridge forwards by its port, only once the carrier is known."""
+        """At both ends: only once it is known do routes use ours, and does the bridge forward by its port."""
         deadline = time.monotonic() + CARRIER_SECONDS
         while True:
             here, there = self._kernel.link(index=link.index), inside.link(index=port.index)

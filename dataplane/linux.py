@@ -60,7 +60,7 @@ MAIN = 254
 
 NDA_DST, NDA_LLADDR, NDA_PROTOCOL = 1, 2, 12
 NUD_PERMANENT, NUD_NOARP = 0x80, 0x40
-NTF_SELF = 0x02
+NTF_SELF, NTF_MASTER = 0x02, 0x04
 
 _IFINFO = struct.Struct("=BxHiII")  # family, type, index, flags, change
 _IFADDR = struct.Struct("=BBBBI")  # family, prefix length, flags, scope, index
@@ -85,14 +85,18 @@ class Link:
     peer: int
     netnsid: int | None
     port_state: int | None  # as a bridge's port: 0 disabled … 3 forwarding
+    mute: bool = False  # as a bridge's port
 
 
 @dataclass(frozen=True, slots=True)
 class BridgePort:
-    """How a bridge treats a port: `state` 0 is disabled, 3 forwarding; a mute port neither learns nor floods."""
+    """How a bridge treats a port: `state` 0 is disabled, 3 forwarding; a mute one is not flooded. No port learns.
+
+    None leaves a part as it is.
+    """
 
     state: int | None
-    mute: bool
+    mute: bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,12 +221,19 @@ class Linux:
 
     def set_port(self, index: int, port: BridgePort) -> None:
         """By a bridge message: an ordinary link message announces a change, upon which the bridge enables the port."""
-        flags = (BRPORT_LEARNING, BRPORT_UNICAST_FLOOD, BRPORT_MCAST_FLOOD, BRPORT_BCAST_FLOOD)
-        data = b"".join(nl.u8(flag, not port.mute) for flag in flags)
+        data = nl.u8(BRPORT_LEARNING, 0)
+        if port.mute is not None:
+            flags = (BRPORT_UNICAST_FLOOD, BRPORT_MCAST_FLOOD, BRPORT_BCAST_FLOOD)
+            data += b"".join(nl.u8(flag, not port.mute) for flag in flags)
         if port.state is not None:
             data += nl.u8(BRPORT_STATE, port.state)
         body = _IFINFO.pack(AF_BRIDGE, 0, index, 0, 0) + nl.nested(IFLA_PROTINFO, data)
         self._kernel.request(RTM_SETLINK, body)
+
+    def steer(self, index: int, mac: str) -> None:
+        """A bridge sends what is for `mac` to that port, from one frame to the next."""
+        body = _NDMSG.pack(AF_BRIDGE, index, NUD_NOARP, NTF_MASTER, 0) + nl.attribute(NDA_LLADDR, mac_bytes(mac))
+        self._kernel.request(RTM_NEWNEIGH, body, nl.F_CREATE | nl.F_REPLACE)
 
     def delete_link(self, index: int) -> None:
         _unless(errno.ENODEV, self._kernel, RTM_DELLINK, _IFINFO.pack(0, 0, index, 0, 0))
@@ -384,6 +395,7 @@ def _link(raw: bytes) -> Link:
         peer=nl.number(held.get(IFLA_LINK)),
         netnsid=None if netnsid is None else struct.unpack("=i", netnsid)[0],
         port_state=nl.number(slave[BRPORT_STATE]) if BRPORT_STATE in slave else None,
+        mute=slave.get(BRPORT_UNICAST_FLOOD) == b"\0",
     )
 
 

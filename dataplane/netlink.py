@@ -152,8 +152,9 @@ class Connection:
 class Notifications:
     """What the kernel tells the members of some rtnetlink multicast groups, in order."""
 
-    def __init__(self, groups: tuple[int, ...], buffer_bytes: int = 8 << 20) -> None:
-        self._socket = open_socket()
+    def __init__(self, groups: tuple[int, ...], buffer_bytes: int = 8 << 20, descriptor: int | None = None) -> None:
+        """With `descriptor`, over a socket of `open_socket` that was opened elsewhere; it is ours from now on."""
+        self._socket = open_socket() if descriptor is None else socket.socket(fileno=descriptor)
         for option in (socket.SO_RCVBUF, 33):  # 33: SO_RCVBUFFORCE, which may exceed the system's limit
             try:
                 self._socket.setsockopt(socket.SOL_SOCKET, option, buffer_bytes)

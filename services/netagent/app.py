@@ -17,9 +17,11 @@ from common import logs
 from common.auth import Verifier
 from common.serve import MutualTls, serve
 from common.web import create_app
-from dataplane.driver import Driver
+from dataplane.driver import Driver, DriverError
+from dataplane.entries import Leg, LegState
 from dataplane.guard import Guard, GuardAddresses, GuardPorts
 from dataplane.guests import GuestAddresses
+from dataplane.handover import Handover
 from dataplane.links import Legs
 from dataplane.linux import Linux
 from dataplane.nat import Nat, NatInbound, NatOutbound
@@ -50,9 +52,10 @@ def drivers(settings: AgentSettings, kernel: Linux) -> list[Driver[Any]]:
             pins, cache = _bpf(settings)
             guard = Guard(pins, cache, settings.host_prefixes)
             guests = HelperGuests(_needed(settings.guest_socket, "guest_socket"))
-            legs = Legs(kernel, guests, guard.attach)
+            legs = Legs(kernel, guests, guard.attach, Handover(kernel))
             for leg in legs.observe().values():
                 guard.attach(leg.link)  # the present build, in one swap
+                _resume(legs, leg)
             return [
                 legs,
                 GuardPorts(guard),
@@ -69,6 +72,15 @@ def drivers(settings: AgentSettings, kernel: Linux) -> list[Driver[Any]]:
             return [NatOutbound(nat), NatInbound(nat), Anchors(tables)]
         case Role.EDGE:
             return [Discards(tables)]
+
+
+def _resume(legs: Legs, leg: Leg) -> None:
+    """Watch a leaving leg again, as before the restart."""
+    if leg.state is LegState.LEAVING:
+        try:
+            legs.put(leg)
+        except DriverError as error:
+            log.warning("leg.not_resumed", link=leg.link, code=error.code, error=str(error))
 
 
 def _bpf(settings: AgentSettings) -> tuple[Path, Path]:

@@ -22,6 +22,7 @@ import pytest
 
 from dataplane.entries import GuardAddress, GuardPort
 from dataplane.guests import GuestAddresses
+from dataplane.handover import Handover
 from dataplane.links import Legs
 from dataplane.linux import Linux, link_local
 from dataplane.memory import Kernel, MemoryTable
@@ -55,7 +56,7 @@ class Hypervisor:
         def make() -> Reconciler:
             linux, guests = Linux(), HelperGuests(helper.socket)
             tables = RouteTable(linux)
-            legs = Legs(linux, guests, lambda _: None)
+            legs = Legs(linux, guests, lambda _: None, Handover(linux))
             drivers: list[Any] = [
                 legs,
                 MemoryTable(kernel, GuardPort),

@@ -1,0 +1,111 @@
+"""How a leaving leg steps aside when another one carries its guest, so that no packet meets a closing link.
+
+Taking a link down loses what is sent into it for a millisecond or two: the kernel stops receiving first, and tells
+routes that carrier is lost last. So the hypervisor that is left watches the guest's bridge, and as soon as another port
+carries the guest, takes away its routes by the link (the fallback is already there, and is taken at once), then takes
+its leg down, then puts the routes back, which are ignored without carrier. Nobody sends it a message. Is it dead, the
+other side takes the leg down after a grace, and the millisecond is lost.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+import time
+from typing import Final, Protocol
+
+from dataplane import netlink as nl
+from dataplane.linux import OUR_PROTOCOL, Link, Linux, Route
+from dataplane.mirror import GROUP_LINK
+from dataplane.routes import FALLBACK_METRIC, FORWARD_METRIC, FORWARDING
+
+FORWARDING_STATE: Final = 3  # of a bridge port
+IN_FLIGHT_SECONDS: Final = 0.002  # packets already on their way to the guest
+CARRIER_SECONDS: Final = 1.0
+
+
+class Watched(Protocol):
+    """What the leg driver asks of a handover."""
+
+    def watch(self, link: str, events: int, inside: int) -> None:
+        """A leg is leaving; `events` and `inside` are netlink sockets in the guest, the receiver's from now on."""
+
+    def forget(self, link: str) -> None:
+        """A leg is no longer leaving, or gone."""
+
+
+class Handover:
+    """Watches the leaving legs of one hypervisor, in a thread of its own."""
+
+    def __init__(self, kernel: Linux) -> None:
+        self._kernel = kernel
+        self._lock = threading.Lock()
+        self._legs: dict[str, tuple[nl.Notifications, Linux]] = {}
+        self._changed = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        threading.Thread(target=self._run, name="handover", daemon=True).start()
+
+    def watch(self, link: str, events: int, inside: int) -> None:
+        self.forget(link)
+        with self._lock:
+            self._legs[link] = (nl.Notifications((GROUP_LINK,), descriptor=events), Linux(inside))
+        os.eventfd_write(self._changed, 1)
+
+    def forget(self, link: str) -> None:
+        with self._lock:
+            known = self._legs.pop(link, None)
+            if known is not None:
+                for opened in known:
+                    opened.close()
+        os.eventfd_write(self._changed, 1)
+
+    def _run(self) -> None:
+        while True:
+            poll = select.poll()
+            poll.register(self._changed, select.POLLIN)
+            with self._lock:
+                for events, _ in self._legs.values():
+                    poll.register(events.fileno(), select.POLLIN)
+                self._look()
+            for descriptor, _ in poll.poll():
+                if descriptor == self._changed:
+                    os.eventfd_read(self._changed)
+
+    def _look(self) -> None:
+        for name, (events, inside) in list(self._legs.items()):
+            try:
+                for _ in events.pending():  # that something changed is all that matters
+                    continue
+            except nl.Overrun:
+                pass
+            link = self._kernel.link(name)
+            if link is not None and link.running and self._taken_over(link):
+                self._step_aside(link, inside)
+
+    def _taken_over(self, link: Link) -> bool:
+        if link.netnsid is None:
+            return False
+        ports = self._kernel.links(link.netnsid)
+        return any(
+            port.running and port.port_state == FORWARDING_STATE and not port.mute
+            for port in ports
+            if port.index != link.peer
+        )
+
+    def _step_aside(self, link: Link, inside: Linux) -> None:
+        table = list(self._kernel.routes(FORWARDING, OUR_PROTOCOL))
+        saved = {row.prefix for row in table if row.metric == FALLBACK_METRIC}
+        routes: list[Route] = [
+            row for row in table if row.metric == FORWARD_METRIC and row.oif == link.index and row.prefix in saved
+        ]
+        for route in routes:
+            self._kernel.delete_route(route)
+        time.sleep(IN_FLIGHT_SECONDS)
+        inside.set_link(link.peer, up=False)
+        deadline = time.monotonic() + CARRIER_SECONDS
+        while (now := self._kernel.link(index=link.index)) is not None and now.running:
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.0005)
+        for route in routes:
+            self._kernel.add_route(route, replace=True)
