@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -30,7 +31,7 @@ def test_overlapping_prefixes_are_refused(ledger: Ledger, pool: Any, cidr: str) 
 
     for target in (pool, other):
         told = ledger.refuses(
-            lambda target=target: ledger.operator.post(f"/pools/{target['id']}/prefixes", {"cidr": cidr}),  # type: ignore[misc]
+            partial(ledger.operator.post, f"/pools/{target['id']}/prefixes", {"cidr": cidr}),
             409,
             "ipam.prefix.overlap",
         )
@@ -62,9 +63,9 @@ def test_adjacent_prefixes_are_no_overlap_and_placement_is_told(ledger: Ledger, 
 def test_only_an_operator_makes_pools(ledger: Ledger, pool: Any) -> None:
     body = {"name": "mine", "zone": "zone-a", "family": "ipv4"}
     for caller in (ledger.red, ledger.blue, ledger.service):
-        ledger.refuses(lambda caller=caller: caller.post("/pools", body), 403, "auth.role_missing")  # type: ignore[misc]
+        ledger.refuses(partial(caller.post, "/pools", body), 403, "auth.role_missing")
         ledger.refuses(
-            lambda caller=caller: caller.post(f"/pools/{pool['id']}/prefixes", {"cidr": "198.19.0.0/24"}),  # type: ignore[misc]
+            partial(caller.post, f"/pools/{pool['id']}/prefixes", {"cidr": "198.19.0.0/24"}),
             403,
             "auth.role_missing",
         )
