@@ -100,6 +100,7 @@ def up(
     progress: Progress = silent,
 ) -> CloudStatus:
     """Make the cloud, or put right whatever is missing or broken of it. What runs goes on undisturbed."""
+    Plan(name)  # an impossible name is refused
     _require_root("up", name)
     _require_tools()
     with teardown.exclusively(name):
@@ -134,8 +135,8 @@ def down(name: str = DEFAULT_NAME, keep_data: bool = False, progress: Progress =
 
     Works on what a crash left as well. Returns whether there was anything.
     """
+    Plan(name)
     _require_root("down", name)
-    Plan(name)  # an impossible name is refused
     with teardown.exclusively(name):
         return teardown.remove(name, keep_data=keep_data, progress=progress)
 
@@ -201,7 +202,7 @@ def exec_argv(name: str, where: str, argv: Sequence[str]) -> list[str]:
         there = [guest.name for guest in guests.all_guests(plan.paths.guests)]
         raise NotFound(f"cloud {name} has no node or guest {where}; there are {', '.join(known + there)}")
     if not os.path.ismount(network):
-        raise NotFound(f"{where} of cloud {name} is not there; heal the cloud with: godwit cloud up --name {name}")
+        raise NotFound(f"{where} of cloud {name} is not there; heal the cloud with: godwit cloud up {name}")
     return ["nsenter", f"--net={network}", "--", *argv]
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from cloud.plan import Paths, Plan
-from common.errors import NotFound
+from common.errors import Conflict, NotFound
 
 FILE = "cloud.json"
 
@@ -36,6 +36,12 @@ class State:
     def apis(self) -> dict[str, str]:
         """Base URLs by service."""
         return {service: f"http://127.0.0.1:{port}" for service, port in self.ports.items()}
+
+
+class Damaged(Conflict):
+    """What is remembered of the cloud cannot be read."""
+
+    code = "cloud.damaged"
 
 
 _ADAPTER = TypeAdapter(State)
@@ -78,15 +84,21 @@ def save(state: State) -> None:
 
 
 def find(name: str) -> State | None:
-    path = _file(Paths.of(name))
-    return _ADAPTER.validate_json(path.read_bytes()) if path.exists() else None
+    """Raises Invalid for an impossible name, Damaged when the file makes no sense."""
+    path = _file(Plan(name).paths)
+    if not path.exists():
+        return None
+    try:
+        return _ADAPTER.validate_json(path.read_bytes())
+    except ValueError as error:
+        raise Damaged(f"{path} is damaged; remove the cloud with: godwit cloud down {name}") from error
 
 
 def load(name: str) -> State:
-    """Raises NotFound."""
+    """Raises NotFound, Invalid, Damaged."""
     state = find(name)
     if state is None:
-        raise NotFound(f"there is no cloud {name}; make it with: godwit cloud up --name {name}")
+        raise NotFound(f"there is no cloud {name}; make it with: godwit cloud up {name}")
     return state
 
 

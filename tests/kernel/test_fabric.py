@@ -54,7 +54,13 @@ class Fabric:
         configuration.write_text(bird.configuration(self.plan, node))
         with (self.directory / f"{node.name}.log").open("ab") as log:
             control = self.directory / f"{node.name}.ctl"
-            argv = [*bird.command(configuration, control), *(bird.RECOVER if control.exists() else ())]
+            argv = [
+                "nice",
+                "-n",
+                "-15",
+                *bird.command(configuration, control),
+                *(bird.RECOVER if control.exists() else ()),
+            ]
             with entered(node.namespace):
                 self.daemons[node.name] = subprocess.Popen(argv, stderr=log)
 
@@ -234,7 +240,9 @@ def test_an_anchor_reaches_the_edge_and_the_other_hypervisors(cloud: Fabric) -> 
 @pytest.mark.parametrize("prefix", [ADDRESS, PREFIX6])
 def test_the_higher_sequence_wins_wherever_it_is(cloud: Fabric, prefix: str) -> None:
     edge, (one, two) = cloud.plan.edge, cloud.plan.hypervisors
-    at_one, at_two = ("fd00:31:0:1::ac1f:101", "fd00:31:0:2::ac1f:201") if ":" in prefix else ("172.31.1.1", "172.31.2.1")
+    at_one, at_two = (
+        ("fd00:31:0:1::ac1f:101", "fd00:31:0:2::ac1f:201") if ":" in prefix else ("172.31.1.1", "172.31.2.1")
+    )
     cloud.announce(one, prefix, 5)
     eventually(lambda: cloud.next_hops(edge, prefix) == {at_one}, 1, "first holder")
 
