@@ -95,6 +95,7 @@ def _node(node: Node) -> dict[str, Any]:
         "role": str(node.role),
         "agent_url": node.agent_url,
         "endpoint": str(node.endpoint),
+        "endpoint_ipv6": str(node.endpoint_ipv6) if node.endpoint_ipv6 else None,
     }
     if node.role is Role.HYPERVISOR:
         private, legacy = node.prefixes

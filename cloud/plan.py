@@ -66,24 +66,17 @@ class Role(enum.StrEnum):
     HYPERVISOR = "hypervisor"
 
 
-class PoolKind(enum.StrEnum):
-    """Who answers for a pool's addresses: the gateways as a whole, or whoever holds one."""
-
-    NAT = "nat"
-    ROUTED = "routed"
-
-
 @dataclass(frozen=True, slots=True)
 class Pool:
+    """A supply of public addresses, for instances of either stack."""
+
     name: str
-    kind: PoolKind
     prefix: IPv4Network | IPv6Network
 
 
 POOLS = (
-    Pool("public-nat", PoolKind.NAT, IPv4Network("198.18.0.0/22")),
-    Pool("public", PoolKind.ROUTED, IPv4Network("198.18.16.0/22")),
-    Pool("public-v6", PoolKind.ROUTED, IPv6Network("2001:db8:100::/40")),
+    Pool("public", IPv4Network("198.18.0.0/20")),
+    Pool("public-v6", IPv6Network("2001:db8:100::/40")),
 )
 
 
@@ -128,6 +121,11 @@ class Node:
         if not self.links:
             return EDGE_ROUTER_ID
         return self.links[0].address4.ip
+
+    @property
+    def endpoint_ipv6(self) -> IPv6Address | None:
+        """The same in IPv6: the next hop of what this node announces."""
+        return self.links[0].address6.ip if self.links else None
 
 
 EDGE_ROUTER_ID = FABRIC4[65535 - 1]

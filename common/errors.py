@@ -63,7 +63,9 @@ class Unavailable(DomainError):
     retryable = True
 
 
-def from_code(status: int, code: str, message: str, errors: list[dict[str, Any]] | None = None) -> DomainError:
+def from_code(
+    status: int, code: str, message: str, errors: list[dict[str, Any]] | None = None, *, retryable: bool = False
+) -> DomainError:
     """The error another service answered with, as an exception of the same class and code."""
     base: type[DomainError] = {
         401: Unauthenticated,
@@ -74,6 +76,6 @@ def from_code(status: int, code: str, message: str, errors: list[dict[str, Any]]
         422: Invalid,
         503: Unavailable,
     }.get(status, DomainError)
-    known = type(base.__name__, (base,), {"code": code, "__doc__": base.__doc__})
+    known = type(base.__name__, (base,), {"code": code, "retryable": retryable, "__doc__": base.__doc__})
     error: DomainError = known(message, errors)
     return error

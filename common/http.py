@@ -27,7 +27,13 @@ def raise_problem(response: httpx.Response) -> None:
     except ValueError:
         problem = {}
     code = problem.get("code", f"http.{response.status_code}")
-    raise from_code(response.status_code, code, problem.get("detail", response.text[:200]), problem.get("errors"))
+    raise from_code(
+        response.status_code,
+        code,
+        problem.get("detail", response.text[:200]),
+        problem.get("errors"),
+        retryable=problem.get("retryable", response.status_code == 503),
+    )
 
 
 class ServiceClient:

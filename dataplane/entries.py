@@ -82,7 +82,7 @@ class GuardAddress:
 class Forward:
     """Route to a guest's link in the forwarding table, with the permanent neighbour it needs.
 
-    An IPv4 prefix is a /32 and its own neighbour; an IPv6 prefix goes by the guest's link-local address, EUI-64 of `mac`.
+    An IPv4 prefix is a /32 and its own neighbour; an IPv6 prefix goes by the guest's link-local address (from `mac`).
     """
 
     prefix: Prefix

@@ -23,7 +23,7 @@ from cloud.tour.story import Story
 from cloud.tour.watch import Running
 
 PROJECT = "tour"
-NAT_POOL, ROUTED_POOL, ROUTED_POOL6 = "public-nat", "public", "public-v6"
+NAT_POOL, ROUTED_POOL, ROUTED_POOL6 = "public", "public", "public-v6"
 REPAIRED_WITHIN_S = 20.0
 ANSWERS_WITHIN_S = 5.0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from alembic import context
+
 from services.placement.model import Base
 
 connection = context.config.attributes["connection"]

@@ -7,7 +7,7 @@ from uuid import UUID
 from common.errors import Conflict, Invalid, NotFound
 from services.ipam import wire as ipam_wire
 from services.ipam.client import IpamClient
-from services.placement.errors import AddressUnusable
+from services.placement.errors import AddressUnusable, LedgerUnavailable
 from services.placement.model import Port
 
 LIMITS = {"nat": (1, 0), "routed": (5, 5), "isolated": (0, 0)}  # flexible IPv4 and IPv6 per port, by mode
@@ -42,7 +42,7 @@ def check_addresses(
 def register(
     ipam: IpamClient, port: Port, operation_id: str, addresses: list[UUID], allocate: list[str]
 ) -> ipam_wire.AddressSet:
-    """Make the port a target with its addresses; repeating it changes nothing. Raises AddressUnusable, Unavailable."""
+    """Make the port a target with its addresses; repeating it changes nothing. Raises AddressUnusable, LedgerUnavailable."""
     instance = port.instance
     limit_ipv4, limit_ipv6 = LIMITS[port.mode]
     ipam.register_target(
@@ -72,5 +72,6 @@ def register(
         for fip_id in addresses:
             ipam.attach(fip_id, ipam_wire.Attach(target=target), idempotency_key=f"{operation_id}-{fip_id}")
     except (Conflict, Invalid, NotFound) as error:
-        raise AddressUnusable(error.message) from error
+        refusal = LedgerUnavailable if error.retryable else AddressUnusable
+        raise refusal(error.message) from error
     return ipam.address_set(port.kind, port.target_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from datetime import UTC, datetime
-from ipaddress import IPv4Address, IPv4Network, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -97,6 +97,7 @@ class Node(Base):
     admin_state: Mapped[str] = mapped_column(default="enabled")
     agent_url: Mapped[str]
     endpoint: Mapped[IPv4Address]
+    endpoint_ipv6: Mapped[IPv6Address | None] = mapped_column(INET)
     private_prefix: Mapped[Prefix | None] = mapped_column(CIDR)
     legacy_prefix: Mapped[Prefix | None] = mapped_column(CIDR)
     traits: Mapped[list[str]] = mapped_column(JSONB, default=list)

@@ -33,7 +33,7 @@ DIFFERENT_POLLS = 3  # an agent mends its own drift first; one that stays differ
 
 
 def is_resync_due(differing_polls: int) -> bool:
-    """After three polls that differ, and then ever more rarely: what a whole snapshot did not mend, the next may not."""
+    """After three polls that differ, then ever more rarely: what one whole snapshot did not mend, the next may not."""
     share, rest = divmod(differing_polls, DIFFERENT_POLLS)
     return rest == 0 and share > 0 and share & (share - 1) == 0
 

@@ -108,9 +108,10 @@ class Progress:
             edges = nodes.nodes_of_zone(tx, port.instance.zone, "edge")
         if destination is None:
             return False
+        here = ([str(destination.endpoint)], [str(destination.endpoint_ipv6)])
         for edge in edges:
             routes = self._agents.of(edge.id, edge.agent_url).edge_routes(prefixes)
-            if any(route.next_hops != [str(destination.endpoint)] for route in routes):
+            if any(route.next_hops not in here for route in routes):
                 return False
         return True
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from uuid import UUID
 
 from sqlalchemy.exc import IntegrityError
@@ -72,14 +72,14 @@ def put_node(tx: Transaction, node_id: UUID, body: wire.NodePut) -> wire.Node:
     zone = nodes.zone(tx, body.zone, lock=True)
     if zone is None:
         raise ZoneUnknown(f"there is no zone {body.zone!r}")
-    endpoint, private, legacy = _addressing(body)
+    endpoint, endpoint_ipv6, private, legacy = _addressing(body)
     node = nodes.node(tx, node_id)
     if node is None:
         node = Node(id=node_id, name=body.name, zone=body.zone, role=body.role, revision=0)
         tx.session.add(node)
     elif (node.name, node.zone, node.role) != (body.name, body.zone, body.role):
         raise NodeImmutable(f"node {node_id} is {node.name} ({node.role}) of zone {node.zone}")
-    node.agent_url, node.endpoint = body.agent_url, endpoint
+    node.agent_url, node.endpoint, node.endpoint_ipv6 = body.agent_url, endpoint, endpoint_ipv6
     node.private_prefix, node.legacy_prefix = private, legacy
     node.traits = sorted(set(body.traits))
     offered = {item.resource_class: item for item in body.inventories}
@@ -97,22 +97,21 @@ def put_node(tx: Transaction, node_id: UUID, body: wire.NodePut) -> wire.Node:
     return node_wire(tx, node)
 
 
-def _addressing(body: wire.NodePut) -> tuple[IPv4Address, Prefix | None, Prefix | None]:
+def _addressing(body: wire.NodePut) -> tuple[IPv4Address, IPv6Address | None, Prefix | None, Prefix | None]:
     try:
-        endpoint = ip_address(body.endpoint)
+        endpoint = IPv4Address(body.endpoint)
+        endpoint_ipv6 = IPv6Address(body.endpoint_ipv6) if body.endpoint_ipv6 else None
         private = ip_network(body.private_prefix) if body.private_prefix else None
         legacy = ip_network(body.legacy_prefix) if body.legacy_prefix else None
     except ValueError as error:
         raise NodeInvalid(str(error)) from error
-    if not isinstance(endpoint, IPv4Address):
-        raise NodeInvalid("the endpoint is an IPv4 address of the fabric")
     if private is not None and not (isinstance(private, IPv4Network) and private.subnet_of(IPv4Network("10.0.0.0/8"))):
         raise NodeInvalid("the private prefix is a part of 10.0.0.0/8")
     if legacy is not None and not (isinstance(legacy, IPv6Network) and legacy.prefixlen <= 62):
         raise NodeInvalid("the legacy prefix is an IPv6 prefix of at most 62 bits: guests get a /64 each")
     if body.role is not wire.NodeRole.HYPERVISOR and (private or legacy or body.inventories):
         raise NodeInvalid("only hypervisors have prefixes and inventories")
-    return endpoint, private, legacy
+    return endpoint, endpoint_ipv6, private, legacy
 
 
 def update_node(tx: Transaction, node_id: UUID, body: wire.NodeUpdate, expected: int | None) -> wire.Node:
@@ -165,6 +164,7 @@ def _node_wire(
         condition=wire.Condition.UP if nodes.up(node) else wire.Condition.UNREACHABLE,
         agent_url=node.agent_url,
         endpoint=str(node.endpoint),
+        endpoint_ipv6=str(node.endpoint_ipv6) if node.endpoint_ipv6 else None,
         private_prefix=str(node.private_prefix) if node.private_prefix else None,
         legacy_prefix=str(node.legacy_prefix) if node.legacy_prefix else None,
         inventories=[wire.Inventory.model_validate(item, from_attributes=True) for item in node.inventories],

@@ -124,6 +124,7 @@ class Node(BaseModel):
     condition: Condition
     agent_url: str
     endpoint: str = Field(description="The node's address in the fabric.", examples=["172.31.1.2"])
+    endpoint_ipv6: str | None = Field(description="The same in IPv6: the next hop of what it announces.")
     private_prefix: str | None = Field(None, description="Node-bound IPv4 of its NAT guests.")
     legacy_prefix: str | None = Field(None, description="Node-bound IPv6 of its NAT guests: it changes on moves.")
     inventories: list[Inventory]
@@ -145,6 +146,7 @@ class NodePut(Body):
     role: NodeRole
     agent_url: str = Field(pattern=r"^https://")
     endpoint: str
+    endpoint_ipv6: str | None = None
     private_prefix: str | None = None
     legacy_prefix: str | None = None
     inventories: list[Inventory] = []

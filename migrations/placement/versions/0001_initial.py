@@ -112,6 +112,7 @@ def upgrade() -> None:
         sa.Column("admin_state", sa.String(), nullable=False),
         sa.Column("agent_url", sa.String(), nullable=False),
         sa.Column("endpoint", postgresql.INET(), nullable=False),
+        sa.Column("endpoint_ipv6", postgresql.INET(), nullable=True),
         sa.Column("private_prefix", postgresql.CIDR(), nullable=True),
         sa.Column("legacy_prefix", postgresql.CIDR(), nullable=True),
         sa.Column("traits", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
