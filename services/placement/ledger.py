@@ -42,7 +42,10 @@ def check_addresses(
 def register(
     ipam: IpamClient, port: Port, operation_id: str, addresses: list[UUID], allocate: list[str]
 ) -> ipam_wire.AddressSet:
-    """Make the port a target with its addresses; repeating it changes nothing. Raises AddressUnusable, LedgerUnavailable."""
+    """Make the port a target with its addresses; repeating it changes nothing.
+
+    Raises AddressUnusable, LedgerUnavailable.
+    """
     instance = port.instance
     limit_ipv4, limit_ipv6 = LIMITS[port.mode]
     ipam.register_target(

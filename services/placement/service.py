@@ -43,7 +43,7 @@ def put_zone(tx: Transaction, name: str, body: wire.ZonePut) -> wire.Zone:
         zone = Zone(name=name, region=body.region, stack=body.stack)
         tx.session.add(zone)
         tx.session.flush()
-        tx.ring(bells.POOLS, name)
+        tx.ring(bells.POOLS)
     elif (zone.region, zone.stack) != (body.region, body.stack):
         raise ZoneImmutable(f"zone {name} is of region {zone.region} and stack {zone.stack}")
     return zone_wire(zone)

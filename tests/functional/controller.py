@@ -163,7 +163,7 @@ class Controller:
                 case doorbell.ADDRESS_SET_CHANGED:
                     self.reconciler.sets.follow(names[0], UUID(names[1]))
                 case doorbell.POOLS_CHANGED:
-                    self.reconciler.pools()
+                    self.reconciler.pools(*names)
         except Unavailable:  # as the task does
             return
 
