@@ -51,8 +51,17 @@ def ledger(ipam_database: str, issuer: Issuer) -> Iterator[Ledger]:
         yield started
 
 
+@pytest.fixture(scope="session")
+def supplied_template(postgres_server: postgres.Server, migrated: dict[str, str], issuer: Issuer) -> Iterator[str]:
+    """A ledger's database with zones and pools in it, made once and cloned for each test."""
+    with postgres_server.database(migrated["ipam"]) as name:
+        with running(postgres_server.url(name), issuer) as started:
+            started.supplied()
+        yield name
+
+
 @pytest.fixture
-def supplied(ledger: Ledger) -> Ledger:
+def supplied(postgres_server: postgres.Server, supplied_template: str, issuer: Issuer) -> Iterator[Ledger]:
     """The ledger with two zones, `zone-a` and `zone-b`, and an IPv4 and an IPv6 pool in each."""
-    ledger.supplied()
-    return ledger
+    with postgres_server.database(supplied_template) as name, running(postgres_server.url(name), issuer) as started:
+        yield started
