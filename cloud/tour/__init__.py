@@ -9,6 +9,7 @@ from pathlib import Path
 from godwit_client import Refused
 
 from cloud import operations
+from cloud.rawlog import Damaged
 from cloud.site import LocalSite
 from cloud.tour import figures
 from cloud.tour.chapters import Tour
@@ -36,6 +37,8 @@ def run(name: str, report: Path, keep: bool) -> int:
         finish(story, report, table)
     except (DomainError, Refused) as error:
         story.check(False, f"the tour broke off: {error.message} ({error.code})")
+    except Damaged as error:
+        story.check(False, f"the tour broke off: {error}")
     finally:
         if keep or was_there:
             story.chapter(f"Cloud {name} goes on; `godwit cloud down {name}` ends it")

@@ -140,6 +140,9 @@ def disguised(site: Site, cast: Cast, disguise: Disguise) -> Iterator[None]:
         route = (f"{address}/{length}", "dev", link, "table", FORWARDING, "metric", PREFERRED)
         _must(site, host, "ip", *_family(address), "route", "replace", *route)
         _must(site, host, "ip", "neigh", "replace", address, "lladdr", mac, "dev", link, "nud", "permanent")
+    for gateway in GATEWAYS:  # an IPv4 default route goes with the last address
+        default = ("default", "via", gateway, "dev", "eth0", "onlink", "metric", PREFERRED)
+        _must(site, jail, "ip", *_family(gateway), "route", "replace", *default)
     try:
         yield
     finally:
@@ -151,7 +154,11 @@ def disguised(site: Site, cast: Cast, disguise: Disguise) -> Iterator[None]:
 
 
 def lift_guard(site: Site, cast: Cast) -> None:
-    _must(site, _host(cast), "tc", "qdisc", "del", "dev", link_name(cast.jail), "clsact")
+    """Take the guard off, unless it is off still. Raises ProbeBroken."""
+    host, link = _host(cast), link_name(cast.jail)
+    site.exec(host, ["tc", "qdisc", "del", "dev", link, "clsact"])
+    if guarded(site, cast):
+        raise ProbeBroken(f"the guard of {link} on {host} cannot be taken off")
 
 
 def guarded(site: Site, cast: Cast) -> bool:
