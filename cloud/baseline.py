@@ -139,6 +139,8 @@ def _control(plan: Plan) -> Machine:
         "link set lo up",
         *_address(BRIDGE, IPv4Interface((CONTROL_ADDRESS, MANAGEMENT.prefixlen))),
         *(f"link set {port.name} master {BRIDGE} up" for port in ports),
+        # A node reaches the control processes, and no other node.
+        *(f"link set {port.name} type bridge_slave isolated on" for port in ports),
     ]
     bridge = "type bridge forward_delay 0 stp_state 0 mcast_snooping 0"
     return Machine(

@@ -394,6 +394,7 @@ def test_management_is_apart_and_can_be_cut(cloud: Fabric) -> None:
             return subprocess.run(argv, capture_output=True, check=False).returncode == 0
 
     assert answers(plan.control, one.management)
+    assert not answers(two.namespace, one.management)
     fabric.cut_management(plan, one)
     assert not answers(plan.control, one.management)
     assert answers(plan.control, two.management)
