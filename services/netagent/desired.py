@@ -20,9 +20,11 @@ def row_key(row: Entry) -> RowKey:
 
 @dataclass
 class Touched:
-    """What a change concerns: wire entries to judge anew; rows that nobody wants any more, and who wanted them."""
+    """What a change concerns: wire entries to judge anew; rows that are new or other than before; rows that nobody
+    wants any more, and who wanted them."""
 
     entries: set[wire.EntryKey] = field(default_factory=set)
+    rows: dict[RowKey, Entry] = field(default_factory=dict)
     orphans: dict[RowKey, tuple[Entry, wire.EntryKey]] = field(default_factory=dict)
 
 
@@ -100,9 +102,13 @@ class Desired:
             except Unrenderable as error:
                 self.unrenderable[key] = error
             self._rows[key] = after
+        unchanged = {row_key(row): row for row in before}
         for row in after:
-            self._owners.setdefault(row_key(row), {})[key] = row
-            touched.orphans.pop(row_key(row), None)
+            place = row_key(row)
+            self._owners.setdefault(place, {})[key] = row
+            orphaned = touched.orphans.pop(place, None) is not None
+            if orphaned or unchanged.get(place) != row:
+                touched.rows[place] = row
         kept = {row_key(row) for row in after}
         for row in before:
             place = row_key(row)

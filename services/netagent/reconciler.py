@@ -6,7 +6,7 @@ The same code runs on real drivers and on `dataplane.memory`, in simulations.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -72,7 +72,7 @@ class Reconciler:
                 self._mend()
             else:
                 named = [wire.EntryKey.of(entry) for entry in self._named(message)]
-                self._apply(touched.entries | {key for key in named if key not in self._confirmed})
+                self._apply(touched.entries | {key for key in named if key not in self._confirmed}, touched.rows)
             self._answer = self._summary()
             return self._answer
 
@@ -104,15 +104,19 @@ class Reconciler:
     def _named(message: wire.Snapshot | wire.Delta) -> list[wire.Entry]:
         return message.entries if isinstance(message, wire.Snapshot) else message.puts
 
-    def _apply(self, touched: set[wire.EntryKey]) -> None:
-        rows = {row_key(row): row for key in touched for row in self._desired.rows(key)}
+    def _apply(self, touched: set[wire.EntryKey], changed: dict[RowKey, Entry]) -> None:
+        """Put and read back the changed rows, and every row of an entry that was not confirmed before."""
+        rows = dict(changed)
+        for key in touched:
+            if key not in self._confirmed:
+                rows |= {row_key(row): row for row in self._desired.rows(key)}
         seen = self._observe(rows)
         missing = [row for place, row in rows.items() if seen.get(place) != row]
         problems = self._put(missing)
         concerned = touched | {owner for _, owner in self._leftovers.values()}
         problems |= self._drop_leftovers(problems, concerned)
         seen |= self._observe([row_key(row) for row in missing])
-        self._judge(concerned, seen, problems)
+        self._judge(concerned, seen, problems, rows.keys())
 
     def _put(self, rows: Iterable[Entry]) -> dict[RowKey, Problem]:
         by_kind: dict[type[Any], list[Entry]] = {}
@@ -192,11 +196,20 @@ class Reconciler:
 
     # --- judgement ---------------------------------------------------------------------------------------------------
 
-    def _judge(self, keys: Iterable[wire.EntryKey], seen: dict[RowKey, Entry], problems: dict[RowKey, Problem]) -> None:
-        """Confirm an entry if every row of it was read back, and nothing of it is left that should be gone."""
+    def _judge(
+        self,
+        keys: Iterable[wire.EntryKey],
+        seen: dict[RowKey, Entry],
+        problems: dict[RowKey, Problem],
+        scope: Collection[RowKey] | None = None,
+    ) -> None:
+        """Confirm an entry if every row of it was read back, and nothing of it is left that should be gone.
+
+        With `scope`, only those rows were looked at; the others were confirmed before, and have not changed.
+        """
         left: dict[wire.EntryKey, RowKey] = {owner: place for place, (_, owner) in self._leftovers.items()}
         for key in keys:
-            problem = self._problem(key, seen, problems)
+            problem = self._problem(key, seen, problems, scope)
             if problem is None and key in left:
                 place = left[key]
                 problem = problems.get(place, ("agent.entry.not_dropped", f"{place[1]} is still there"))
@@ -211,13 +224,19 @@ class Reconciler:
                 self._unconfirm(key)
 
     def _problem(
-        self, key: wire.EntryKey, seen: dict[RowKey, Entry], problems: dict[RowKey, Problem]
+        self,
+        key: wire.EntryKey,
+        seen: dict[RowKey, Entry],
+        problems: dict[RowKey, Problem],
+        scope: Collection[RowKey] | None,
     ) -> Problem | None:
         if key in self._desired.unrenderable:
             error = self._desired.unrenderable[key]
             return (error.code, str(error))
         for row in self._desired.rows(key):
             place = row_key(row)
+            if scope is not None and place not in scope:
+                continue
             if place in problems:
                 return problems[place]
             if place not in seen and place[0] in self._blind:

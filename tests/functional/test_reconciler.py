@@ -386,3 +386,15 @@ def test_a_moving_guest_keeps_its_addresses_and_hears_one_leg() -> None:
     assert (source.anchors(), destination.anchors()) == (set(), {(prefix(1), 2)})
     assert not destination.agent.verify()
     assert GuestAddress in {driver.entry for driver in drivers(destination.kernel, link_of).hypervisor}
+
+
+def test_a_change_reads_back_and_writes_what_it_changes_only(node: Node) -> None:
+    """Nothing is in proportion to what a node holds already."""
+    node.agent.apply(snapshot(5, PORT, *[address(number) for number in range(1, 30)]))
+    touched: list[Entry] = []
+    node.kernel.refuse = touched.append
+
+    realized = node.agent.apply(delta(5, address(7, 2)))
+
+    assert touched == [Anchor(prefix(7), 2), Anchor(prefix(7), 1)]
+    assert len(realized.failed) == 0

@@ -26,7 +26,7 @@ T = TypeVar("T")
 E = TypeVar("E", bound=Entry)
 
 REPOSITORY = Path(__file__).parents[2]
-PATIENCE_S = 10.0  # until what must happen has not
+PATIENCE_S = 60.0  # until what must happen has not
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: makes network namespaces")
 

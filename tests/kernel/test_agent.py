@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv4Network, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_interface
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -23,7 +24,9 @@ from common.errors import DomainError
 from common.http import Unreachable
 from services.netagent import wire
 from services.netagent.client import AgentClient, BaseMismatch, MalformedMessage, StaleGeneration, WrongAgent
-from tests.kernel.hosts import REPOSITORY, Host, hosts, needs_root, until
+from services.netagent.render import link_name
+from tests.kernel.hosts import REPOSITORY, Helper, Host, hosts, needs_root, until
+from tests.kernel.rig import bpffs
 
 pytestmark = needs_root
 
@@ -33,13 +36,14 @@ FOUR = wire.Aggregate(IPv4Network("198.18.0.0/15"))
 SIX = wire.Aggregate(IPv6Network("2001:db8::/32"))
 
 
-class Edge:
-    """An edge's agent, and placement's client of it, both in one namespace."""
+class Agent:
+    """A node's agent, and placement's client of it, both in one namespace."""
 
-    def __init__(self, host: Host, directory: Path) -> None:
+    def __init__(self, host: Host, directory: Path, role: Role = Role.EDGE, **settings: object) -> None:
         self.host = host
         self.plan = Plan("gwtn")
-        self.node = next(node for node in self.plan.nodes if node.role is Role.EDGE)
+        self.node = next(node for node in self.plan.nodes if node.role is role)
+        self._settings = settings
         self.pki = Pki(directory / "pki")
         self.pki.ensure(self.plan)
         self._directory = directory
@@ -64,7 +68,7 @@ class Edge:
         settings = {
             "NODE": str(self.node.id),
             "NAME": self.node.name,
-            "ROLE": "edge",
+            "ROLE": str(self.node.role),
             "STATE_DIRECTORY": str(self._directory / "state"),
             "LISTEN": f"tcp:{self.node.management}:{AGENT_PORT}",
             "CERTIFICATE": str(identity.certificate),
@@ -72,6 +76,7 @@ class Edge:
             "CONTROLLER_CA": str(self.pki.controllers.certificate),
             "ISSUER_KEYS": str(self.pki.keys),
             "VERIFY_SECONDS": "0.3",
+            **{name.upper(): str(value) for name, value in self._settings.items()},
         }
         names = {f"GODWIT_NETAGENT_{key}": value for key, value in settings.items()}
         command = ["nsenter", f"--net={self.host.pin}", sys.executable, "-m", "services.netagent.app"]
@@ -102,9 +107,9 @@ class Edge:
 
 
 @pytest.fixture
-def edge(tmp_path: Path) -> Iterator[Edge]:
+def edge(tmp_path: Path) -> Iterator[Agent]:
     with hosts("edge") as (host,), contextlib.ExitStack() as stack:
-        made = Edge(host, tmp_path)
+        made = Agent(host, tmp_path)
         stack.callback(made.kill)
         made.start()
         yield made
@@ -114,7 +119,7 @@ def digest(*entries: wire.Entry) -> dict[str, str]:
     return wire.Digest.of(entries).hex()
 
 
-def test_an_agent_takes_orders_and_reads_the_kernel_back(edge: Edge) -> None:
+def test_an_agent_takes_orders_and_reads_the_kernel_back(edge: Agent) -> None:
     realized = edge.ask(lambda client: client.apply(edge.snapshot(4, FOUR, SIX)))
     assert (realized.epoch, realized.generation, realized.failed) == (1, 4, [])
     assert realized.digest == digest(FOUR, SIX)
@@ -128,7 +133,7 @@ def test_an_agent_takes_orders_and_reads_the_kernel_back(edge: Edge) -> None:
     assert edge.discards() == ["198.18.0.0/15"]
 
 
-def test_refusals_arrive_as_their_own_errors(edge: Edge) -> None:
+def test_refusals_arrive_as_their_own_errors(edge: Agent) -> None:
     edge.ask(lambda client: client.apply(edge.snapshot(4, FOUR)))
     delta = wire.Delta(edge.node.id, 1, 7, 8, [], [])
     for error, message in ((StaleGeneration, edge.snapshot(3, FOUR)), (BaseMismatch, delta)):
@@ -138,7 +143,7 @@ def test_refusals_arrive_as_their_own_errors(edge: Edge) -> None:
         edge.ask(lambda client: client.delta(delta.pack()[:-1]))
 
 
-def test_killed_it_goes_on_where_it_was(edge: Edge) -> None:
+def test_killed_it_goes_on_where_it_was(edge: Agent) -> None:
     """Q3."""
     before = edge.ask(lambda client: client.apply(edge.snapshot(4, FOUR, SIX)))
     edge.kill()
@@ -147,7 +152,7 @@ def test_killed_it_goes_on_where_it_was(edge: Edge) -> None:
     assert edge.ask(lambda client: client.realized()) == before
 
 
-def test_drift_is_told_then_mended(edge: Edge) -> None:
+def test_drift_is_told_then_mended(edge: Agent) -> None:
     edge.ask(lambda client: client.apply(edge.snapshot(4, FOUR, SIX)))
     after = edge.ask(lambda client: client.changes(0, 0)).next
     edge.host.ip("route", "del", "unreachable", "198.18.0.0/15", "metric", "4294967294")
@@ -159,7 +164,7 @@ def test_drift_is_told_then_mended(edge: Edge) -> None:
     assert edge.discards() == ["198.18.0.0/15", "2001:db8::/32"]
 
 
-def test_an_edge_tells_where_prefixes_go_and_when_that_changes(edge: Edge) -> None:
+def test_an_edge_tells_where_prefixes_go_and_when_that_changes(edge: Agent) -> None:
     host = edge.host
     host.ip("link", "add", "up0", "type", "veth", "peer", "name", "up1")
     for link in ("up0", "up1"):
@@ -188,7 +193,7 @@ def test_an_edge_tells_where_prefixes_go_and_when_that_changes(edge: Edge) -> No
     }
 
 
-def test_only_the_controller_is_heard(edge: Edge) -> None:
+def test_only_the_controller_is_heard(edge: Agent) -> None:
     """Q26: another node's certificate, no certificate, another role, another node's token."""
     other = next(node for node in edge.plan.nodes if node.id != edge.node.id)
     with pytest.raises(Unreachable):
@@ -201,11 +206,11 @@ def test_only_the_controller_is_heard(edge: Edge) -> None:
         assert refused.value.code in {"auth.role_missing", "auth.token_refused"}
 
 
-def test_an_agent_that_is_not_who_was_dialled_is_refused(edge: Edge) -> None:
+def test_an_agent_that_is_not_who_was_dialled_is_refused(edge: Agent) -> None:
     """Q26: a stolen address does not make a node."""
     edge.kill()
     other = next(node for node in edge.plan.nodes if node.id != edge.node.id)
-    mine, edge.node = edge.node, replace(other, management=edge.node.management)
+    mine, edge.node = edge.node, replace(other, management=edge.node.management, role=Role.EDGE)
     edge.client = edge.client_of(edge.node, edge.pki.placement)
     edge.start()
     impostor = edge.client_of(mine, edge.pki.placement)
@@ -213,3 +218,104 @@ def test_an_agent_that_is_not_who_was_dialled_is_refused(edge: Edge) -> None:
     with pytest.raises(WrongAgent):
         edge.host.run(impostor.state)
     assert isinstance(mine.management, IPv4Address)
+
+
+# --- a hypervisor, with the guard -----------------------------------------------------------------------------------
+
+UID = uuid4()
+PORT = wire.Port(UID, bytes.fromhex("060000000007"), wire.PortState.ACTIVE, "web-1")
+ADDRESSES = {
+    "198.18.0.5": wire.Address(IPv4Network("198.18.0.5/32"), UID, ip_interface("198.18.0.5/32"), 3),
+    "2001:db8:5::10": wire.Address(IPv6Network("2001:db8:5::/64"), UID, ip_interface("2001:db8:5::10/64"), 4),
+}
+
+
+@pytest.fixture
+def hypervisor(tmp_path: Path) -> Iterator[tuple[Agent, Host, Helper]]:
+    """A hypervisor's agent, a host beside it, and the guest helper."""
+    with hosts("hv", "net") as (host, net), bpffs(tmp_path / "bpf") as pins, contextlib.ExitStack() as stack:
+        helper = Helper(tmp_path)
+        stack.callback(helper.close)
+        host.ip("link", "add", "up0", "type", "veth", "peer", "name", "hv0", "netns", net.name)
+        for end, link, number in ((host, "up0", 2), (net, "hv0", 1)):
+            end.ip("link", "set", link, "up")
+            end.ip("addr", "add", f"172.31.1.{number}/24", "dev", link)
+            end.ip("addr", "add", f"fd00:31:1::{number}/64", "dev", link, "nodad")
+        net.ip("addr", "add", "203.0.113.9/32", "dev", "lo")
+        net.ip("addr", "add", "2001:db8:ffff::9/128", "dev", "lo")
+        for family, gateway, prefix in (
+            ("-4", "172.31.1.2", "198.18.0.0/15"),
+            ("-6", "fd00:31:1::2", "2001:db8:5::/48"),
+        ):
+            net.ip(family, "route", "add", prefix, "via", gateway)
+            host.ip(family, "route", "add", "default", "via", gateway[:-1] + "1")
+            host.ip(family, "rule", "add", "pref", "100", "lookup", "101")
+        directories = {"pin_directory": pins, "build_directory": tmp_path / "build", "guest_socket": helper.socket}
+        made = Agent(host, tmp_path, Role.HYPERVISOR, host_prefixes="172.31.0.0/16,fd00:31::/32", **directories)
+        stack.callback(made.kill)
+        made.start()
+        yield made, net, helper
+
+
+def _echoes(target: str) -> bool:
+    source = ("2001:db8:ffff::9", 0) if ":" in target else ("203.0.113.9", 0)
+    with socket.socket(socket.AF_INET6 if ":" in target else socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(source)
+        probe.settimeout(0.5)
+        try:
+            probe.connect((target, 7))
+            probe.send(b"there?")
+            return probe.recv(64) == b"there?"
+        except OSError:
+            return False
+
+
+def test_a_guest_behind_its_guard_is_reached(hypervisor: tuple[Agent, Host, Helper]) -> None:
+    agent, net, _ = hypervisor
+    realized = agent.ask(lambda client: client.apply(agent.snapshot(1, PORT, *ADDRESSES.values())))
+    assert realized.failed == []
+    assert realized.digest == digest(PORT, *ADDRESSES.values())
+    for target in ADDRESSES:
+        until(lambda target=target: net.run(lambda: _echoes(target)), f"{target} echoes")  # type: ignore[misc]
+
+    address = ADDRESSES["198.18.0.5"]
+    gone = [wire.Tombstone(wire.EntryKey.of(address), uuid4())]
+    agent.ask(lambda client: client.apply(wire.Delta(agent.node.id, 1, 1, 2, [], gone)))
+    assert not net.run(lambda: _echoes("198.18.0.5"))
+    assert net.run(lambda: _echoes("2001:db8:5::10"))
+
+
+def test_an_agents_death_and_return_touch_no_traffic(hypervisor: tuple[Agent, Host, Helper]) -> None:
+    """Q3, Q5."""
+    agent, net, helper = hypervisor
+    agent.ask(lambda client: client.apply(agent.snapshot(1, PORT, *ADDRESSES.values())))
+    for target in ADDRESSES:
+        until(lambda target=target: net.run(lambda: _echoes(target)), f"{target} echoes")  # type: ignore[misc]
+    agent.kill()
+    helper.kill()
+    assert all(net.run(lambda target=target: _echoes(target)) for target in ADDRESSES)  # type: ignore[misc]
+    helper.start()
+    agent.start()
+    assert all(net.run(lambda target=target: _echoes(target)) for target in ADDRESSES)  # type: ignore[misc]
+    assert agent.ask(lambda client: client.realized()).digest == digest(PORT, *ADDRESSES.values())
+
+
+def test_a_table_altered_behind_the_agent_is_mended(hypervisor: tuple[Agent, Host, Helper]) -> None:
+    agent, net, _ = hypervisor
+    whole = digest(PORT, *ADDRESSES.values())
+    agent.ask(lambda client: client.apply(agent.snapshot(1, PORT, *ADDRESSES.values())))
+    link = link_name(UID)
+    for damage in (
+        f"link del {link}",
+        f"link set {link} down",
+        "route del 198.18.0.5/32 table 101",
+        "-6 route del 2001:db8:5::/64 table 101",
+        "route del unreachable 198.18.0.5/32 table 100",
+    ):
+        after = agent.ask(lambda client: client.changes(0, 0)).next
+        agent.host.ip(*damage.split())
+        changes = agent.ask(lambda client, after=after: client.changes(after, 5))  # type: ignore[misc]
+        assert changes.drifted, damage
+        until(lambda: agent.ask(lambda client: client.state()).digest == whole, f"mended after: {damage}")
+    for target in ADDRESSES:
+        until(lambda target=target: net.run(lambda: _echoes(target)), f"{target} echoes")  # type: ignore[misc]
