@@ -26,7 +26,7 @@ pytestmark = [
 
 ADDRESS = "198.18.16.5/32"
 PREFIX6 = "2001:db8:101:1::/64"
-NAT_POOL = "198.18.0.0/22"
+NAT_POOL = "198.18.0.0/20"
 PROTOCOL = 201
 
 
