@@ -23,7 +23,7 @@ from cloud.tour.story import Story
 from cloud.tour.watch import Running
 
 PROJECT = "tour"
-NAT_POOL, ROUTED_POOL, ROUTED_POOL6 = "public", "public", "public-v6"
+POOL4, POOL6 = "public", "public-v6"
 REPAIRED_WITHIN_S = 20.0
 ANSWERS_WITHIN_S = 5.0
 
@@ -47,7 +47,7 @@ class Tour:
             web = self._nat_move(web, web_address)
         self._elsewhere(web, web_address)
         api = self._routed(first6)
-        spare = self._create("spare", Mode.ROUTED, (ROUTED_POOL, ROUTED_POOL6))
+        spare = self._create("spare", Mode.ROUTED, (POOL4, POOL6))
         self._reattach(api, spare)
         self._isolated(self._customer.instance(api.id), self._customer.instance(spare.id))
         return self._found
@@ -56,8 +56,8 @@ class Tour:
 
     def _reserve(self) -> tuple[FlexibleIP, FlexibleIP]:
         self._story.chapter("Reserve an IPv4 and an IPv6")
-        four = self._customer.reserve(NAT_POOL, "web")
-        six = self._customer.reserve(ROUTED_POOL6, "api-v6")
+        four = self._customer.reserve(POOL4, "web")
+        six = self._customer.reserve(POOL6, "api-v6")
         self._story.say(f"{four.address} from pool {four.pool}, {six.address} from pool {six.pool}")
         self._story.check(four.state.value == six.state.value == "reserved", "both are reserved, attached to nothing")
         return four, six
@@ -98,7 +98,7 @@ class Tour:
 
     def _routed(self, six: FlexibleIP) -> Instance:
         self._story.chapter("Boot an instance on the routed stack, with two IPv4 and an IPv6 of its own")
-        fours = [self._customer.reserve(ROUTED_POOL, name) for name in ("api-1", "api-2")]
+        fours = [self._customer.reserve(POOL4, name) for name in ("api-1", "api-2")]
         api = self._customer.create("api", Mode.ROUTED, [*fours, six])
         addresses = [*hosts(api, 4), *hosts(api, 6)]
         self._story.say(f"api runs on {api.hypervisor} and owns {', '.join(addresses)}")
@@ -122,7 +122,7 @@ class Tour:
 
     def _reattach(self, api: Instance, spare: Instance) -> None:
         self._story.chapter("Hand one address from one instance to the other, and back, again and again")
-        fip = self._customer.reserve(ROUTED_POOL, "floating")
+        fip = self._customer.reserve(POOL4, "floating")
         self._customer.done(self._customer.attach(fip, api))
         self._story.say(f"{fip.address} is on api ({api.hypervisor}); spare runs on {spare.hypervisor}")
         found = measured_reattachments(self._story, self._site, self._customer, self._logs, fip, api, spare)
