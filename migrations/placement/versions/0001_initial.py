@@ -48,7 +48,7 @@ def upgrade() -> None:
     op.create_index(op.f("ix_idempotency_created_at"), "idempotency", ["created_at"], unique=False)
     op.create_table(
         "incarnation",
-        sa.Column("id", sa.SmallInteger(), nullable=False),
+        sa.Column("id", sa.SmallInteger(), autoincrement=False, nullable=False),
         sa.Column("epoch", sa.BigInteger(), nullable=False),
         sa.CheckConstraint("id = 1", name=op.f("ck_incarnation_single")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_incarnation")),
