@@ -78,9 +78,12 @@ class Handover:
                     continue
             except nl.Overrun:
                 pass
-            link = self._kernel.link(name)
-            if link is not None and link.running and self._taken_over(link):
-                self._step_aside(link, inside)
+            try:
+                link = self._kernel.link(name)
+                if link is not None and link.running and self._taken_over(link):
+                    self._step_aside(link, inside)
+            except nl.NetlinkError:
+                continue  # the link or its guest vanished meanwhile: there is nothing left to hand over
 
     def _taken_over(self, link: Link) -> bool:
         if link.netnsid is None:
@@ -98,14 +101,20 @@ class Handover:
         routes: list[Route] = [
             row for row in table if row.metric == FORWARD_METRIC and row.oif == link.index and row.prefix in saved
         ]
-        for route in routes:
-            self._kernel.delete_route(route)
-        time.sleep(IN_FLIGHT_SECONDS)
-        inside.set_link(link.peer, up=False)
+        try:
+            for route in routes:
+                self._kernel.delete_route(route)
+            time.sleep(IN_FLIGHT_SECONDS)
+            inside.set_link(link.peer, up=False)
+            self._await_no_carrier(link)
+        finally:
+            for route in routes:
+                self._kernel.add_route(route, replace=True)
+
+    def _await_no_carrier(self, link: Link) -> None:
+        """Routes put back before it is known would be taken."""
         deadline = time.monotonic() + CARRIER_SECONDS
         while (now := self._kernel.link(index=link.index)) is not None and now.running:
             if time.monotonic() > deadline:
-                break
+                return
             time.sleep(0.0005)
-        for route in routes:
-            self._kernel.add_route(route, replace=True)
