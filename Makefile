@@ -45,6 +45,10 @@ lint: setup ## Style and import contracts
 types: setup ## Strict types
 	@$(BIN)/mypy
 
+.PHONY: clients
+clients: setup ## Make clients/ anew from the services' OpenAPI documents
+	@$(BIN)/python -m clients.generate
+
 .PHONY: lock
 lock: ## Resolve the dependencies anew into requirements.lock (needs uv)
 	@uv pip compile --quiet --python-version 3.11 --universal --group dev pyproject.toml --generate-hashes \

@@ -26,21 +26,30 @@ class Usage(CommandError):
         super().__init__(message, code, USAGE)
 
 
+CODES = {
+    "address": "ipam.flexible_ip",
+    "pool": "ipam.pool",
+    "prefix": "ipam.prefix",
+    "instance": "placement.instance",
+    "hypervisor": "placement.node",
+    "flavor": "placement.flavor",
+    "zone": "placement.zone",
+}
+"""What the command looks up, and how the codes of the API that knows it begin."""
+
+
 class NotFound(CommandError):
-    """What the command line names does not exist for this caller."""
+    """What the command line names does not exist for this caller; the code is the API's own."""
 
     def __init__(self, what: str, name: str, hint: str = "") -> None:
-        kind = what.lower().replace(" ", "_")
-        super().__init__(f"there is no {what} {name!r}{hint}", f"{kind}.not_found")
+        super().__init__(f"there is no {what} {name!r}{hint}", f"{CODES[what]}.unknown")
 
 
 class Ambiguous(CommandError):
     """More than one thing bears the name."""
 
     def __init__(self, what: str, name: str, ids: list[str]) -> None:
-        shown = ", ".join(ids)
-        kind = what.lower().replace(" ", "_")
-        super().__init__(f"{name!r} names several {what}s: use an id ({shown})", f"{kind}.ambiguous")
+        super().__init__(f"{name!r} names several {what}s; use an id: {', '.join(ids)}", f"{CODES[what]}.ambiguous")
 
 
 class OperationFailed(CommandError):

@@ -196,7 +196,9 @@ def move(
     elif isinstance(found.attachment, wire.Attachment):
         source = found.attachment.target
     else:
-        raise CommandError(f"{found.address} is attached to nothing; use `godwit ip attach`", "address.not_attached")
+        raise CommandError(
+            f"{found.address} is attached to nothing; use `godwit ip attach`", "ipam.flexible_ip.not_attached"
+        )
     body = wire.Move(from_=source, to=find.target_of(find.instance(api, to)))
     _follow(api, answer(move_flexible_ip.sync_detailed(str(found.id), client=api.ipam, body=body)), wait, as_json)
 

@@ -34,6 +34,7 @@ class Node:
         condition (Condition): What the controller sees of a node: derived from its last heartbeat.
         agent_url (str):
         endpoint (str): The node's address in the fabric.
+        endpoint_ipv6 (None | str): The same in IPv6: the next hop of what it announces.
         inventories (list[Inventory]):
         used (NodeUsed):
         traits (list[str]):
@@ -55,6 +56,7 @@ class Node:
     condition: Condition
     agent_url: str
     endpoint: str
+    endpoint_ipv6: None | str
     inventories: list[Inventory]
     used: NodeUsed
     traits: list[str]
@@ -86,6 +88,9 @@ class Node:
         agent_url = self.agent_url
 
         endpoint = self.endpoint
+
+        endpoint_ipv6: None | str
+        endpoint_ipv6 = self.endpoint_ipv6
 
         inventories = []
         for inventories_item_data in self.inventories:
@@ -140,6 +145,7 @@ class Node:
                 "condition": condition,
                 "agent_url": agent_url,
                 "endpoint": endpoint,
+                "endpoint_ipv6": endpoint_ipv6,
                 "inventories": inventories,
                 "used": used,
                 "traits": traits,
@@ -182,6 +188,13 @@ class Node:
         agent_url = d.pop("agent_url")
 
         endpoint = d.pop("endpoint")
+
+        def _parse_endpoint_ipv6(data: object) -> None | str:
+            if data is None:
+                return data
+            return cast(None | str, data)
+
+        endpoint_ipv6 = _parse_endpoint_ipv6(d.pop("endpoint_ipv6"))
 
         inventories = []
         _inventories = d.pop("inventories")
@@ -248,6 +261,7 @@ class Node:
             condition=condition,
             agent_url=agent_url,
             endpoint=endpoint,
+            endpoint_ipv6=endpoint_ipv6,
             inventories=inventories,
             used=used,
             traits=traits,

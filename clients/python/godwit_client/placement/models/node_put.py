@@ -25,6 +25,7 @@ class NodePut:
         role (NodeRole):
         agent_url (str):
         endpoint (str):
+        endpoint_ipv6 (None | str | Unset):
         private_prefix (None | str | Unset):
         legacy_prefix (None | str | Unset):
         inventories (list[Inventory] | Unset):
@@ -36,6 +37,7 @@ class NodePut:
     role: NodeRole
     agent_url: str
     endpoint: str
+    endpoint_ipv6: None | str | Unset = UNSET
     private_prefix: None | str | Unset = UNSET
     legacy_prefix: None | str | Unset = UNSET
     inventories: list[Inventory] | Unset = UNSET
@@ -51,6 +53,12 @@ class NodePut:
         agent_url = self.agent_url
 
         endpoint = self.endpoint
+
+        endpoint_ipv6: None | str | Unset
+        if isinstance(self.endpoint_ipv6, Unset):
+            endpoint_ipv6 = UNSET
+        else:
+            endpoint_ipv6 = self.endpoint_ipv6
 
         private_prefix: None | str | Unset
         if isinstance(self.private_prefix, Unset):
@@ -86,6 +94,8 @@ class NodePut:
                 "endpoint": endpoint,
             }
         )
+        if endpoint_ipv6 is not UNSET:
+            field_dict["endpoint_ipv6"] = endpoint_ipv6
         if private_prefix is not UNSET:
             field_dict["private_prefix"] = private_prefix
         if legacy_prefix is not UNSET:
@@ -111,6 +121,15 @@ class NodePut:
         agent_url = d.pop("agent_url")
 
         endpoint = d.pop("endpoint")
+
+        def _parse_endpoint_ipv6(data: object) -> None | str | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            return cast(None | str | Unset, data)
+
+        endpoint_ipv6 = _parse_endpoint_ipv6(d.pop("endpoint_ipv6", UNSET))
 
         def _parse_private_prefix(data: object) -> None | str | Unset:
             if data is None:
@@ -147,6 +166,7 @@ class NodePut:
             role=role,
             agent_url=agent_url,
             endpoint=endpoint,
+            endpoint_ipv6=endpoint_ipv6,
             private_prefix=private_prefix,
             legacy_prefix=legacy_prefix,
             inventories=inventories,
