@@ -131,7 +131,9 @@ class Tour:
         self._found = replace(self._found, reattachments=found)
         times = [one.to_packet_ms for one in found]
         middle, most = measure.percentile(times, 0.5), measure.percentile(times, 0.99)
-        self._story.say(f"from the API's request to the first packet: {middle:.0f} ms mostly, {most:.0f} ms at most")
+        self._story.say(
+            f"from the API's request to the first packet: half within {middle:.0f} ms, all within {most:.0f} ms"
+        )
 
     # --- isolation ---------------------------------------------------------------------------------------------------
 

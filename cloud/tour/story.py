@@ -16,7 +16,7 @@ class Story:
     """Prints as it goes, and remembers what fell short."""
 
     def __init__(self, console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
-        self._console = console or Console(highlight=False, width=None)
+        self._console = console or Console(highlight=False)
         self._clock = clock
         self._started = clock()
         self.shortfalls: list[str] = []
@@ -26,14 +26,14 @@ class Story:
         self._console.print(f"\n[bold]{escape(title)}[/bold]  [dim]{seconds:.0f} s[/dim]")
 
     def say(self, text: str) -> None:
-        self._console.print(f"  {escape(text)}")
+        self._console.print(f"  {escape(text)}", soft_wrap=True)
 
     def check(self, holds: bool, text: str) -> None:
         """A line that is true or not; one that is not makes the tour fall short."""
         if holds:
-            self._console.print(f"  [green]✓[/green] {escape(text)}")
+            self._console.print(f"  [green]✓[/green] {escape(text)}", soft_wrap=True)
         else:
-            self._console.print(f"  [red]✗ {escape(text)}[/red]")
+            self._console.print(f"  [red]✗ {escape(text)}[/red]", soft_wrap=True)
             self.shortfalls.append(text)
 
     @contextmanager
