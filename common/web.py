@@ -32,7 +32,7 @@ from common.errors import (
     Unauthenticated,
     Unavailable,
 )
-from common.operations import IdempotencyColumns
+from common.tables import IdempotencyColumns
 
 log = structlog.get_logger()
 

@@ -27,7 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import CIDR, INET, JSONB, TSTZRANGE, ExcludeConstraint, Range
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from common.operations import IdempotencyColumns, OperationColumns
+from common.tables import IdempotencyColumns, OperationColumns
 from services.ipam import wire
 from services.ipam.errors import AlreadyAttached, InTransition, NotAttached, NotAttachedThere, Quarantined, ZoneMismatch
 

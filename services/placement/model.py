@@ -24,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import CIDR, INET, JSONB, ExcludeConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from common.operations import IdempotencyColumns, OperationColumns
+from common.tables import IdempotencyColumns, OperationColumns
 
 Prefix = IPv4Network | IPv6Network
 
