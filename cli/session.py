@@ -17,7 +17,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.",
 Wait = Annotated[
     bool, typer.Option("--wait/--no-wait", help="Wait until it is done, or answer as soon as it is accepted.")
 ]
-Zone = Annotated[str | None, typer.Option("--zone", help="Availability zone; may be left out while there is only one.")]
+Zone = Annotated[
+    str | None,
+    typer.Option("--zone", envvar="GODWIT_ZONE", help="Availability zone; may be left out while there is only one."),
+]
 
 
 @dataclass

@@ -48,6 +48,8 @@ class AddressSets:
             store_addresses(tx, port, fetched)
         self._sync.port(port.id)
         self.report(port.id)
+        if port.claim is not None:  # its move waits for the same nodes
+            self._sync.wake({port.id})
 
     def report(self, port_id: UUID) -> None:
         """Tell the ledger how far a port's addresses are realised."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
@@ -34,14 +33,7 @@ class NodeSync:
 
     def node(self, node_id: UUID) -> None:
         """Bring one node to its generation, and wake whoever waited for it."""
-        self._wake(self._sync_node(node_id))
-
-    def nodes(self, node_ids: Iterable[UUID]) -> None:
-        """Bring several nodes to their generation at the same time."""
-        owners: set[UUID] = set()
-        for settled in self._pool.map(self._sync_node, node_ids):
-            owners |= settled
-        self._wake(owners)
+        self.wake(self._sync_node(node_id))
 
     def _sync_node(self, node_id: UUID, *, whole: bool = False) -> set[UUID]:
         """Send a node what it has not confirmed; return the owners for whom its answer changes something."""
@@ -69,15 +61,22 @@ class NodeSync:
 
     def whole(self, node_id: UUID) -> None:
         """The agent holds something else than it confirmed: send it everything."""
-        self._wake(self._sync_node(node_id, whole=True))
+        self.wake(self._sync_node(node_id, whole=True))
 
     def port(self, port_id: UUID) -> None:
-        """Bring the nodes that have not confirmed what they hold of a port to their generation, if they answer."""
+        """Bring the nodes that have not confirmed what they hold of a port to their generation, if they answer.
+
+        Others who waited for them are woken; the port's own affairs are the caller's.
+        """
         with self._db.transaction() as tx:
             behind = [node.id for node, failure in entries.pending(tx, port_id) if nodes.up(node) and not failure]
-        self.nodes(behind)
+        owners: set[UUID] = set()
+        for settled in self._pool.map(self._sync_node, behind):  # all at the same time
+            owners |= settled
+        self.wake(owners - {port_id})
 
-    def _wake(self, owners: set[UUID]) -> None:
+    def wake(self, owners: set[UUID]) -> None:
+        """Ring for the operations and reports of these ports."""
         if not owners:
             return
         with self._db.transaction() as tx:

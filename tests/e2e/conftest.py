@@ -72,6 +72,7 @@ def godwit(site: LocalSite, project: str) -> Godwit:
         environment = {
             "GODWIT_IPAM_URL": site.apis["ipam"],
             "GODWIT_PLACEMENT_URL": site.apis["placement"],
+            "GODWIT_ZONE": site.zone,
             "GODWIT_TOKEN": site.token(project=project, roles=[role]),
         }
         out, err = io.StringIO(), io.StringIO()

@@ -29,16 +29,17 @@ class World:
     theirs: str  # id of their instance
 
     def listed(self) -> list[str]:
-        """Everything that a refused request must leave alone."""
-        groups = ("ip", "pool", "instance", "zone", "flavor", "hypervisor")
-        return [_settled(self.godwit(group, "list", "--json").out) for group in groups]
+        """Everything that a refused request must leave alone; of addresses and instances, our project's."""
+        shared = [self.godwit(group, "list", "--json").out for group in ("pool", "zone", "flavor", "hypervisor")]
+        ours = [self.godwit(group, "list", "--json", role="member").out for group in ("ip", "instance")]
+        return [_settled(text) for text in (*shared, *ours)]
 
 
 def _settled(text: str) -> str:
     """A list without what time alone changes."""
     rows = json.loads(text)
     for row in rows:
-        for changing in ("heartbeat", "updated_at"):
+        for changing in ("heartbeat", "updated_at", "generation", "realized_generation"):
             row.pop(changing, None)
     return json.dumps(rows)
 
