@@ -64,9 +64,8 @@ class Said:
 Godwit = Callable[..., Said]
 
 
-@pytest.fixture
-def godwit(site: LocalSite, project: str) -> Godwit:
-    """Runs `godwit ARGUMENT…` on the cloud, in the test's project or another."""
+def commands(site: LocalSite, project: str) -> Godwit:
+    """A function that runs `godwit ARGUMENT…` on the cloud, in `project` or another."""
 
     def command(*arguments: str, project: str = project, role: str = "operator") -> Said:
         environment = {
@@ -81,6 +80,11 @@ def godwit(site: LocalSite, project: str) -> Godwit:
         return Said(code, out.getvalue(), err.getvalue())
 
     return command
+
+
+@pytest.fixture
+def godwit(site: LocalSite, project: str) -> Godwit:
+    return commands(site, project)
 
 
 def eventually(holds: Callable[[], object], what: str, within_s: float = 30.0) -> None:

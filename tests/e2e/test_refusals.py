@@ -12,7 +12,7 @@ from godwit_client.placement.models import Mode
 
 from cloud.site import LocalSite
 from cloud.tour.customer import Customer
-from tests.e2e.conftest import Godwit
+from tests.e2e.conftest import Godwit, commands
 
 OTHER_ZONE = "refusal-zone"
 
@@ -22,6 +22,7 @@ class World:
     """Two projects: ours with an instance `web` and an attached and a free address; theirs with an instance."""
 
     godwit: Godwit
+    project: str
     web: str
     attached: str
     free: str
@@ -44,9 +45,11 @@ def _settled(text: str) -> str:
     return json.dumps(rows)
 
 
-@pytest.fixture
-def world(site: LocalSite, customer: Customer, project: str, godwit: Godwit) -> Iterator[World]:
-    other = Customer.of(site, f"{project}-other")
+@pytest.fixture(scope="module")
+def world(site: LocalSite) -> Iterator[World]:
+    project = f"p{uuid4().hex[:8]}"
+    godwit = commands(site, project)
+    customer, other = Customer.of(site, project), Customer.of(site, f"{project}-other")
     attached, free = customer.reserve("public"), customer.reserve("public")
     web = customer.create(f"web-{project}", Mode.ROUTED, [attached])
     theirs = other.create(f"theirs-{project}", Mode.ROUTED)
@@ -56,8 +59,8 @@ def world(site: LocalSite, customer: Customer, project: str, godwit: Godwit) -> 
     prefix = f"198.19.{third}.{fourth & 0xF8}/29"
     assert godwit("pool", "create", pool, "--zone", OTHER_ZONE, "--prefix", prefix).code == 0
     elsewhere = json.loads(godwit("ip", "reserve", "--zone", OTHER_ZONE, "--pool", pool, "--json").out)["address"]
-    yield World(godwit, web.name, attached.address, free.address, elsewhere, str(theirs.id))
-    assert godwit("ip", "release", elsewhere).code == 0
+    yield World(godwit, project, web.name, attached.address, free.address, elsewhere, str(theirs.id))
+    customer.clean(project)
     other.clean(f"{project}-other")
 
 
@@ -85,7 +88,7 @@ CASES = {
     ),
     "a gateway as hypervisor": (
         ("instance", "create", "x", "--flavor", "small", "--hypervisor", "gateway-1"),
-        "placement.node.unsuitable",
+        "placement.node.unknown",
     ),
     "a flavour that does not exist": (("instance", "create", "x", "--flavor", "nope"), "placement.flavor.unknown"),
     "a name that is taken": (("instance", "create", "{web}", "--flavor", "small"), "placement.instance.name_taken"),
@@ -132,9 +135,12 @@ def test_more_addresses_than_a_target_takes(world: World) -> None:
     assert said.code == 1
     assert said.err.rstrip().endswith("(ipam.target.limit)")
     assert json.loads(world.godwit("ip", "show", extra[4], "--json").out)["state"] == "reserved"
+    for address in extra[:4]:
+        assert world.godwit("ip", "detach", address).code == 0
 
 
-def test_a_hypervisor_that_is_full(world: World, project: str) -> None:
+def test_a_hypervisor_that_is_full(world: World) -> None:
+    project = world.project
     flavor = f"huge-{project}"
     made = world.godwit("flavor", "create", flavor, "--vcpus", "1", "--memory-mb", "1", "--disk-gb", "4000")
     assert made.code == 0, made.err
