@@ -13,7 +13,7 @@ from services.placement.desired import derive_port
 from services.placement.model import Port
 from services.placement.move import Kind
 from services.placement.store import instances
-from services.placement.sync import NodeSync, pending
+from services.placement.sync import NodeSync, pending, reachable_behind
 
 
 def store_addresses(tx: Transaction, port: Port, fetched: ipam_wire.AddressSet) -> None:
@@ -46,7 +46,8 @@ class AddressSets:
             if port is None:
                 return
             store_addresses(tx, port, fetched)
-        self._sync.port(port.id)
+            behind = reachable_behind(tx, port.id)
+        self._sync.nodes(behind, of=port.id)
         self.report(port.id)
         if port.claim is not None:  # its move waits for the same nodes
             self._sync.wake({port.id})
@@ -54,12 +55,9 @@ class AddressSets:
     def report(self, port_id: UUID) -> None:
         """Tell the ledger how far a port's addresses are realised."""
         with self._db.transaction() as tx:
-            port = instances.port(tx, port_id)
-            if port is None or port.set_revision <= port.reported_revision:
-                return
-            if port.claim is not None and port.claim.kind == Kind.CREATE:
+            due = instances.due_report(tx, port_id)
+            if due is None or due.claim == Kind.CREATE:
                 return  # what nobody runs yet is not attached yet; the end of the creation reports
-            revision, kind, target_id = port.set_revision, port.kind, port.target_id
             behind = pending(tx, port_id)
         if behind:
             waiting = move.unrealized(behind)
@@ -67,11 +65,11 @@ class AddressSets:
                 waiting_code=waiting.code, waiting_text=waiting.text, waiting_unblock=waiting.unblock
             )
         else:
-            report = ipam_wire.Realized(realized_revision=revision)
+            report = ipam_wire.Realized(realized_revision=due.revision)
         try:
-            self._ipam.report_realized(kind, target_id, report)
+            self._ipam.report_realized(due.kind, due.target_id, report)
         except NotFound:
             return
         if not behind:
             with self._db.transaction() as tx:
-                instances.reported(tx, port_id, revision)
+                instances.reported(tx, port_id, due.revision)

@@ -209,7 +209,7 @@ class Port(Base):
         cascade="all, delete-orphan", lazy="selectin", order_by="PortAddress.position"
     )
     node_addresses: Mapped[list[NodeAddress]] = relationship(cascade="all, delete-orphan", lazy="selectin")
-    claim: Mapped[Claim | None] = relationship(lazy="selectin", cascade="all, delete-orphan")
+    claim: Mapped[Claim | None] = relationship(lazy="joined", cascade="all, delete-orphan")
 
     __table_args__ = (Index("ix_port_unreported", "id", postgresql_where=text("set_revision > reported_revision")),)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
@@ -21,6 +22,11 @@ log = structlog.get_logger()
 def pending(tx: Transaction, port_id: UUID) -> tuple[Pending, ...]:
     """The nodes that have not read back what they must hold of a port."""
     return tuple(Pending(node.name, nodes.up(node), failure) for node, failure in entries.pending(tx, port_id))
+
+
+def reachable_behind(tx: Transaction, port_id: UUID) -> list[UUID]:
+    """Those of them that answer, and may be asked again."""
+    return [node.id for node, failure in entries.pending(tx, port_id) if nodes.up(node) and not failure]
 
 
 class NodeSync:
@@ -69,11 +75,15 @@ class NodeSync:
         Others who waited for them are woken; the port's own affairs are the caller's.
         """
         with self._db.transaction() as tx:
-            behind = [node.id for node, failure in entries.pending(tx, port_id) if nodes.up(node) and not failure]
+            behind = reachable_behind(tx, port_id)
+        self.nodes(behind, of=port_id)
+
+    def nodes(self, node_ids: Iterable[UUID], of: UUID) -> None:
+        """Bring these nodes to their generation, all at the same time, on behalf of port `of`."""
         owners: set[UUID] = set()
-        for settled in self._pool.map(self._sync_node, behind):  # all at the same time
+        for settled in self._pool.map(self._sync_node, node_ids):
             owners |= settled
-        self.wake(owners - {port_id})
+        self.wake(owners - {of})
 
     def wake(self, owners: set[UUID]) -> None:
         """Ring for the operations and reports of these ports."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from ipaddress import ip_interface, ip_network
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import delete, exists, select, tuple_, update
@@ -102,6 +103,21 @@ def unreported(tx: Transaction, among: Sequence[UUID] | None = None) -> list[UUI
     """Ports whose addresses the ledger does not yet know to be realised."""
     query = select(Port.id).where(Port.set_revision > Port.reported_revision)
     return list(tx.session.scalars(query if among is None else query.where(Port.id.in_(among))))
+
+
+class DueReport(NamedTuple):
+    """An AddressSet the ledger waits to hear of, and the kind of the claim on its port."""
+
+    kind: str
+    target_id: UUID
+    revision: int
+    claim: str | None
+
+
+def due_report(tx: Transaction, port_id: UUID) -> DueReport | None:
+    query = select(Port.kind, Port.target_id, Port.set_revision, Claim.kind).outerjoin(Claim)
+    row = tx.session.execute(query.where(Port.id == port_id, Port.set_revision > Port.reported_revision)).one_or_none()
+    return DueReport(*row) if row else None
 
 
 def reported(tx: Transaction, port_id: UUID, revision: int) -> None:
