@@ -96,6 +96,17 @@ def lost(logs: Path, name: str) -> dict[str, int]:
     return found
 
 
+def recovered(site: LocalSite, process: str) -> bool:
+    """Whether a killed process has found its place again: a routing daemon has its sessions, and is done recovering."""
+    if not process.startswith(f"{processes.BIRD}-"):
+        return True
+    node = process.removeprefix(f"{processes.BIRD}-")
+    control = ["birdc", "-s", str(site.paths.bird / f"{node}.ctl"), "show"]
+    sessions = [line for line in site.exec(node, [*control, "protocols"]).stdout.splitlines() if " BGP " in line]
+    recovering = "recovery" in site.exec(node, [*control, "status"]).stdout
+    return bool(sessions) and all("Established" in line for line in sessions) and not recovering
+
+
 @pytest.mark.parametrize("process", PROCESSES)
 def test_a_process_killed_three_times_with_work_in_flight(process: str, village: Village, logs: Path) -> None:
     site = village.site
@@ -106,6 +117,7 @@ def test_a_process_killed_three_times_with_work_in_flight(process: str, village:
             assert killed is not None
             site.wait_running(process, not_pid=killed)
             village.settled(started)
+            eventually(lambda: recovered(site, process), f"{process} has recovered")
     assert lost(logs, "kill") == {}
 
 
