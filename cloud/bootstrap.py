@@ -135,4 +135,5 @@ def wait_until_up(state: State, operator_token: str) -> None:
 
 
 def _ready(node: dict[str, Any]) -> bool:
-    return bool(node["condition"] == "up" and node["realized_generation"] == node["generation"])
+    holds = node["applied_generation"] == node["generation"] and not node["failures"]
+    return bool(node["condition"] == "up" and holds)

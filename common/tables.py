@@ -50,7 +50,7 @@ class OperationColumns:
         self.waiting_for = {"code": code, "text": text, "since": since, "unblock": unblock}
 
     def succeed(self, result: dict[str, Any] | None = None) -> None:
-        self.reach("succeeded", 1.0)
+        self.reach("done", 1.0)
         self.state = OperationState.SUCCEEDED
         self.result = result
 

@@ -39,11 +39,11 @@ def list_(
             ("SCHEDULING", lambda node: node.admin_state.value),
             ("INSTANCES", lambda node: node.instances),
             ("IN USE", lambda node: usage(node, ", ")),
-            ("REALISED", lambda node: f"{node.realized_generation} of {node.generation}"),
+            ("REALISED", lambda node: f"{node.applied_generation} of {node.generation}"),
             ("ZONE", lambda node: node.zone),
         ],
         as_json,
-        "no hypervisors yet; they register themselves when a cloud starts",
+        "no hypervisors yet; `godwit cloud up` registers those it starts",
     )
 
 
@@ -85,16 +85,15 @@ def usage(node: wire.Node, between: str) -> str:
 
 
 def _show(node: wire.Node, as_json: bool) -> None:
-    heartbeat = node.heartbeat
     fields = {
         "name": node.name,
         "condition": node.condition.value,
         "scheduling": node.admin_state.value,
         "instances": node.instances,
         "in use": usage(node, "\n"),
-        "realised": f"generation {node.realized_generation} of {node.generation}",
+        "realised": f"generation {node.applied_generation} of {node.generation}",
         "failures": node.failures if isinstance(node.failures, list) else None,
-        "last seen": heartbeat.seen_at if isinstance(heartbeat, wire.Heartbeat) else None,
+        "last seen": node.seen_at or None,
         "fabric address": node.endpoint,
         "own prefixes": [prefix for prefix in (node.private_prefix, node.legacy_prefix) if prefix],
         "agent": node.agent_url,

@@ -62,7 +62,7 @@ class AddressSets:
         if behind:
             waiting = move.unrealized(behind)
             report = ipam_wire.Realized(
-                waiting_code=waiting.code, waiting_text=waiting.text, waiting_unblock=waiting.unblock
+                waiting_for=ipam_wire.Waiting(code=waiting.code, text=waiting.text, unblock=waiting.unblock)
             )
         else:
             report = ipam_wire.Realized(realized_revision=due.revision)

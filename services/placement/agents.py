@@ -7,7 +7,7 @@ from collections.abc import Callable
 from uuid import UUID
 
 from common.auth import Principal, Signer
-from services.netagent.client import AgentClient
+from services.netagent.client import AgentClient, Dial
 from services.placement.settings import PlacementSettings
 
 TOKEN_LIFETIME_S = 900
@@ -29,6 +29,12 @@ def service_token(settings: PlacementSettings, audience: str) -> Callable[[], st
     return current
 
 
+def dial(settings: PlacementSettings, node_id: UUID, url: str) -> Dial:
+    """How a node's agent is dialled."""
+    token = service_token(settings, f"node/{node_id}")
+    return Dial(url, node_id, token, settings.certificate, settings.certificate_key, settings.node_ca)
+
+
 class Agents:
     """Clients by node."""
 
@@ -39,12 +45,5 @@ class Agents:
     def of(self, node_id: UUID, url: str) -> AgentClient:
         key = (node_id, url)
         if key not in self._clients:
-            self._clients[key] = AgentClient(
-                url,
-                node_id,
-                token=service_token(self._settings, f"node/{node_id}"),
-                certificate=self._settings.certificate,
-                certificate_key=self._settings.certificate_key,
-                node_ca=self._settings.node_ca,
-            )
+            self._clients[key] = AgentClient(dial(self._settings, node_id, url))
         return self._clients[key]

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from starlette.concurrency import run_in_threadpool
 
-from common.web import Call, Page, PagingDep, called_by, resource
+from common.web import Call, Page, PagingDep, WaitSeconds, called_by, resource, when_final
 from services.ipam.client import IpamClient
-from services.ipam.wire import ZonePut as IpamZonePut
-from services.placement import ledger, service, wire
+from services.placement import ledger, wire
 from services.placement.products import instance as product
-
-POLL_S = 0.05
+from services.placement.service import flavors, nodes, operations, zones
 
 Name = Annotated[str, Query(max_length=63)]
 Reader = Annotated[Call, Depends(called_by("reader"))]
@@ -38,18 +34,20 @@ Ledger = Annotated[IpamClient, Depends(_ledger)]
 @router.put("/zones/{name}", operation_id="putZone", tags=["zones"], response_model=wire.Zone)
 def put_zone(name: str, body: wire.ZonePut, call: Operator, ipam: Ledger) -> Response:
     """Register a zone, here and in the ledger."""
-    ipam.put_zone(name, IpamZonePut(region=body.region, accepts_regional=body.stack is wire.Stack.ROUTED))
-    return call.run(lambda tx: service.put_zone(tx, name, body))
+    answer = call.run(lambda tx: zones.put_zone(tx, name, body, call.expected_revision))
+    if not call.validate_only:
+        ledger.put_zone(ipam, call.read(lambda tx: zones.get_zone(tx, name)))
+    return answer
 
 
 @router.get("/zones", operation_id="listZones", tags=["zones"])
 def list_zones(call: Reader, paging: PagingDep) -> Page[wire.Zone]:
-    return call.read(lambda tx: service.list_zones(tx, paging))
+    return call.read(lambda tx: zones.list_zones(tx, paging))
 
 
 @router.get("/zones/{name}", operation_id="getZone", tags=["zones"], response_model=wire.Zone)
 def get_zone(name: str, call: Reader) -> Response:
-    return resource(call.read(lambda tx: service.get_zone(tx, name)))
+    return resource(call.read(lambda tx: zones.get_zone(tx, name)))
 
 
 # --- nodes -------------------------------------------------------------------------------------------------------
@@ -58,7 +56,7 @@ def get_zone(name: str, call: Reader) -> Response:
 @router.put("/nodes/{node_id}", operation_id="putNode", tags=["nodes"], response_model=wire.Node)
 def put_node(node_id: UUID, body: wire.NodePut, call: Operator) -> Response:
     """Register a node, or change what may change."""
-    return call.run(lambda tx: service.put_node(tx, node_id, body))
+    return call.run(lambda tx: nodes.put_node(tx, node_id, body, call.expected_revision))
 
 
 @router.get("/nodes", operation_id="listNodes", tags=["nodes"])
@@ -69,23 +67,23 @@ def list_nodes(
     role: wire.NodeRole | None = None,
     name: Name | None = None,
 ) -> Page[wire.Node]:
-    return call.read(lambda tx: service.list_nodes(tx, paging, zone, role, name))
+    return call.read(lambda tx: nodes.list_nodes(tx, paging, zone, role, name))
 
 
 @router.get("/nodes/{node_id}", operation_id="getNode", tags=["nodes"], response_model=wire.Node)
 def get_node(node_id: UUID, call: Operator) -> Response:
-    return resource(call.read(lambda tx: service.get_node(tx, node_id)))
+    return resource(call.read(lambda tx: nodes.get_node(tx, node_id)))
 
 
 @router.patch("/nodes/{node_id}", operation_id="updateNode", tags=["nodes"], response_model=wire.Node)
 def update_node(node_id: UUID, body: wire.NodeUpdate, call: Operator) -> Response:
     """Enable or disable scheduling on a node; what runs there stays."""
-    return call.run(lambda tx: service.update_node(tx, node_id, body, call.expected_revision))
+    return call.run(lambda tx: nodes.update_node(tx, node_id, body, call.expected_revision))
 
 
 @router.get("/nodes/{node_id}/allocations", operation_id="listAllocations", tags=["nodes"])
 def list_allocations(node_id: UUID, call: Operator, paging: PagingDep) -> Page[wire.Allocation]:
-    return call.read(lambda tx: service.list_allocations(tx, node_id, paging))
+    return call.read(lambda tx: nodes.list_allocations(tx, node_id, paging))
 
 
 # --- flavours ----------------------------------------------------------------------------------------------------
@@ -93,23 +91,23 @@ def list_allocations(node_id: UUID, call: Operator, paging: PagingDep) -> Page[w
 
 @router.post("/flavors", operation_id="createFlavor", tags=["flavors"], status_code=201, response_model=wire.Flavor)
 def create_flavor(body: wire.FlavorCreate, call: Operator) -> Response:
-    return call.run(lambda tx: service.create_flavor(tx, body), 201)
+    return call.run(lambda tx: flavors.create_flavor(tx, body), 201)
 
 
 @router.get("/flavors", operation_id="listFlavors", tags=["flavors"])
 def list_flavors(call: Reader, paging: PagingDep) -> Page[wire.Flavor]:
-    return call.read(lambda tx: service.list_flavors(tx, paging))
+    return call.read(lambda tx: flavors.list_flavors(tx, paging))
 
 
 @router.get("/flavors/{name}", operation_id="getFlavor", tags=["flavors"], response_model=wire.Flavor)
 def get_flavor(name: str, call: Reader) -> Response:
-    return resource(call.read(lambda tx: service.get_flavor(tx, name)))
+    return resource(call.read(lambda tx: flavors.get_flavor(tx, name)))
 
 
 @router.delete("/flavors/{name}", operation_id="deleteFlavor", tags=["flavors"], response_model=wire.Flavor)
 def delete_flavor(name: str, call: Operator) -> Response:
     """Delete a flavour that no instance has; answers what it was."""
-    return call.run(lambda tx: service.delete_flavor(tx, name, call.expected_revision))
+    return call.run(lambda tx: flavors.delete_flavor(tx, name, call.expected_revision))
 
 
 # --- instances ---------------------------------------------------------------------------------------------------
@@ -202,20 +200,14 @@ def list_operations(
     state: wire.OperationState | None = None,
 ) -> Page[wire.Operation]:
     """Newest first."""
-    return call.read(lambda tx: service.list_operations(tx, call.principal, paging, resource_, state))
+    return call.read(lambda tx: operations.list_operations(tx, call.principal, paging, resource_, state))
 
 
-@router.get("/operations/{operation_id}", operation_id="getOperation", tags=["operations"])
-async def get_operation(
-    operation_id: str,
-    call: Reader,
-    wait_s: Annotated[float, Query(ge=0, le=30, description="Answer when it is final, or after this long.")] = 0,
-) -> wire.Operation:
-    deadline = asyncio.get_running_loop().time() + wait_s
-    while True:
-        operation = await run_in_threadpool(
-            call.read, lambda tx: service.get_operation(tx, call.principal, operation_id)
-        )
-        if operation.state.final or asyncio.get_running_loop().time() >= deadline:
-            return operation
-        await asyncio.sleep(POLL_S)
+@router.get(
+    "/operations/{operation_id}", operation_id="getOperation", tags=["operations"], response_model=wire.Operation
+)
+async def get_operation(operation_id: str, call: Reader, wait_s: WaitSeconds = 0) -> Response:
+    """The operation now, or as soon as it is final."""
+    return await when_final(
+        lambda: call.read(lambda tx: operations.get_operation(tx, call.principal, operation_id)), wait_s
+    )

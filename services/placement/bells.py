@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from services.ipam.wire import ADDRESS_SET_CHANGED, POOLS_CHANGED, POOLS_QUEUE, queue_of_target
+
 NODE = "placement.node"
 RESYNC = "placement.resync"
 OPERATION = "placement.operation"
 REPORT = "placement.report"
-ADDRESS_SET = "placement.address_set"  # the ledger rings it
-POOLS = "placement.pools"  # the ledger rings it too
+ADDRESS_SET = ADDRESS_SET_CHANGED  # the ledger rings it
+POOLS = POOLS_CHANGED  # the ledger rings it too
 SWEEP = "placement.sweep"
 EXPIRE = "placement.expire"
 
-QUEUES = ("targets.instance", "nodes", "operations", "pools", "sweeps")
+QUEUES = (queue_of_target("instance"), "nodes", "operations", POOLS_QUEUE, "sweeps")
 _QUEUE_OF = {
     NODE: "nodes",
     RESYNC: "nodes",
     REPORT: "nodes",
     OPERATION: "operations",
-    POOLS: "pools",
+    POOLS: POOLS_QUEUE,
     SWEEP: "sweeps",
     EXPIRE: "sweeps",
 }
@@ -27,4 +29,4 @@ _QUEUE_OF = {
 
 def queue_of(name: str, names: Sequence[str]) -> str:
     """The queue a wake-up waits on; address sets have one for each kind of target."""
-    return f"targets.{names[0]}" if name == ADDRESS_SET else _QUEUE_OF[name]
+    return queue_of_target(names[0]) if name == ADDRESS_SET else _QUEUE_OF[name]

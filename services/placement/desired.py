@@ -6,9 +6,10 @@ from ipaddress import ip_interface
 from uuid import UUID
 
 from common.db import Transaction
-from services.placement import snapshot
+from services.placement import modes, snapshot
 from services.placement.model import Claim, NodeAddress, Port, Zone
-from services.placement.move import Kind, Passage, Seat, Step, seats
+from services.placement.move import Kind, Passage, Seat, Step, announcer, seats
+from services.placement.node_addresses import host_of
 from services.placement.snapshot import FlexibleAddress, NodeBound, PortFacts, Sequenced
 from services.placement.store import entries, instances, nodes
 
@@ -22,7 +23,7 @@ def passage_of(claim: Claim | None) -> Passage | None:
 def derive_port(tx: Transaction, port: Port) -> set[UUID]:
     """Bring the entries of `port` up to date on every node; return the nodes that change. The port is locked."""
     where = seats(port.node_id, passage_of(port.claim))
-    gateways = nodes.nodes_of_zone(tx, port.instance.zone, "gateway") if port.mode == "nat" else []
+    gateways = nodes.nodes_of_zone(tx, port.instance.zone, "gateway") if port.mode == modes.NAT else []
     hypervisors = {node.id: node for seat in where if (node := nodes.node(tx, seat.node))}
     facts = PortFacts(
         port=port.id,
@@ -31,7 +32,7 @@ def derive_port(tx: Transaction, port: Port) -> set[UUID]:
         mode=port.mode,
         seats=where,
         addresses=_addresses(tx, port, where),
-        node_bound=[NodeBound(held.node_id, held.prefix, instances.host_of(held.prefix)) for held in _bound(port)],
+        node_bound=[NodeBound(held.node_id, held.prefix, host_of(held.prefix)) for held in _bound(port)],
         gateways=[gateway.id for gateway in gateways],
         endpoints={node_id: node.endpoint for node_id, node in hypervisors.items()},
     )
@@ -45,10 +46,10 @@ def _bound(port: Port) -> list[NodeAddress]:
 
 def _addresses(tx: Transaction, port: Port, where: tuple[Seat, ...]) -> list[FlexibleAddress]:
     """The port's flexible addresses with their sequences, which rise here when a new hypervisor announces them."""
-    announcer = next((seat.node for seat in reversed(where) if seat.announces), None)
+    from_node = announcer(where)
     prefixes = [address.prefix for address in port.addresses]
-    if port.mode == "routed" and announcer is not None:
-        sequences = {prefix: instances.announce_from(tx, prefix, announcer) for prefix in prefixes}
+    if modes.MODES[port.mode].announces and from_node is not None:
+        sequences = {prefix: instances.announce_from(tx, prefix, from_node) for prefix in prefixes}
     else:
         sequences = instances.sequences(tx, prefixes)
     unannounced = Sequenced(0, None, None)

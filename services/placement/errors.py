@@ -12,7 +12,7 @@ class ZoneUnknown(NotFound):
 
 
 class ZoneImmutable(Conflict):
-    """A zone's region is set once; a stack in use changes by conversion only."""
+    """A zone's region and stack are set once."""
 
     code = "placement.zone.immutable"
 
@@ -27,6 +27,12 @@ class NodeImmutable(Conflict):
     """A node's name, zone and role are set once."""
 
     code = "placement.node.immutable"
+
+
+class NodeTaken(Conflict):
+    """Another node has this name or endpoint."""
+
+    code = "placement.node.taken"
 
 
 class NodeInvalid(Invalid):

@@ -1,4 +1,4 @@
-"""What the controller asks of the ledger for its instances: register the target, give it its addresses, let it go."""
+"""What the controller asks of the ledger: zones, and for its instances targets and their addresses."""
 
 from __future__ import annotations
 
@@ -9,8 +9,14 @@ from services.ipam import wire as ipam_wire
 from services.ipam.client import IpamClient
 from services.placement.errors import AddressUnusable, LedgerUnavailable
 from services.placement.model import Port
+from services.placement.modes import MODES
+from services.placement.wire import Stack, Zone
 
-LIMITS = {"nat": (1, 0), "routed": (5, 5), "isolated": (0, 0)}  # flexible IPv4 and IPv6 per port, by mode
+
+def put_zone(ipam: IpamClient, zone: Zone) -> None:
+    """Make the zone known; regional addresses may come to one that is routed. Repeating it changes nothing."""
+    accepts = zone.stack is Stack.ROUTED
+    ipam.put_zone(zone.name, ipam_wire.ZonePut(region=zone.region, accepts_regional=accepts))
 
 
 def check_addresses(
@@ -18,12 +24,10 @@ def check_addresses(
 ) -> None:
     """Raises AddressUnusable if an instance of this mode could not have these addresses. Reads only."""
     counts = {"ipv4": allocate.count("ipv4"), "ipv6": allocate.count("ipv6")}
+    found = {fip.id: fip for fip in ipam.flexible_ips(addresses)}
     for fip_id in addresses:
-        try:
-            fip = ipam.flexible_ip(fip_id)
-        except NotFound as error:
-            raise AddressUnusable(f"there is no flexible IP {fip_id}") from error
-        if fip.project != project:
+        fip = found.get(fip_id)
+        if fip is None or fip.project != project:
             raise AddressUnusable(f"there is no flexible IP {fip_id}")
         if fip.zone != zone:
             raise AddressUnusable(f"{fip.address} is of zone {fip.zone}, the instance of zone {zone}")
@@ -32,10 +36,11 @@ def check_addresses(
         counts[fip.family] += 1
     if len(set(addresses)) != len(addresses):
         raise AddressUnusable("an address is given twice")
-    limit_ipv4, limit_ipv6 = LIMITS[mode]
-    if counts["ipv4"] > limit_ipv4 or counts["ipv6"] > limit_ipv6:
+    limits = MODES[mode]
+    if counts["ipv4"] > limits.limit_ipv4 or counts["ipv6"] > limits.limit_ipv6:
         raise AddressUnusable(
-            f"a port of mode {mode} takes at most {limit_ipv4} flexible IPv4 and {limit_ipv6} IPv6 addresses"
+            f"a port of mode {mode} takes at most {limits.limit_ipv4} flexible IPv4"
+            f" and {limits.limit_ipv6} IPv6 addresses"
         )
 
 
@@ -47,7 +52,7 @@ def register(
     Raises AddressUnusable, LedgerUnavailable.
     """
     instance = port.instance
-    limit_ipv4, limit_ipv6 = LIMITS[port.mode]
+    limits = MODES[port.mode]
     ipam.register_target(
         port.kind,
         port.target_id,
@@ -55,8 +60,8 @@ def register(
             project=instance.project,
             zone=instance.zone,
             name=instance.name,
-            limit_ipv4=limit_ipv4,
-            limit_ipv6=limit_ipv6,
+            limit_ipv4=limits.limit_ipv4,
+            limit_ipv6=limits.limit_ipv6,
         ),
     )
     target = ipam_wire.TargetRef(kind=port.kind, id=port.target_id)

@@ -1,6 +1,6 @@
 """The steps of a change of Binding, and what each step asks of the nodes. Pure: facts in, a decision out.
 
-A planned move of the same instance is make before break (ARCHITECTURE §5, DATAPLANE §7): the destination is programmed
+A planned move of the same instance is make before break (ARCHITECTURE §5): the destination is programmed
 silently and read back, the guest is switched, the destination is announced, and only when the fabric has converged is
 the source withdrawn. A start is a move without a source, a stop one without a destination.
 """
@@ -8,6 +8,7 @@ the source withdrawn. A start is a move without a source, a stop one without a d
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -59,6 +60,7 @@ class Facts:
     pending: tuple[Pending, ...] = ()
     ledger_done: bool = False  # REGISTER, FORGET: the ledger has answered
     converged: bool = False  # ANNOUNCE: the edge's kernel sends every announced address to the destination
+    silent: str | None = None  # what came instead of an answer to these two
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +101,14 @@ def _waiting(step: Step, facts: Facts) -> Wait | None:
     if step in {Step.REGISTER, Step.FORGET}:
         if facts.ledger_done:
             return None
-        return Wait("ledger.unreachable", "the ledger does not answer", "ipam answers again")
+        return Wait("ledger.waits", facts.silent or "the ledger has not answered", "the ledger takes the request")
     if facts.pending:
         return unrealized(facts.pending)
     if step is Step.ANNOUNCE and not facts.converged:
-        return Wait(
-            "fabric.converging", "the edge does not yet send the addresses to the new hypervisor", "BGP converges"
-        )
+        if facts.silent:
+            return Wait("edge.unreachable", facts.silent, "the edge's agent answers again")
+        text = "the edge does not yet send the addresses to the new hypervisor"
+        return Wait("fabric.converging", text, "BGP converges")
     return None
 
 
@@ -115,7 +118,7 @@ def unrealized(pending: tuple[Pending, ...]) -> Wait:
     if node.failure:
         return Wait("node.failed", f"{node.node}: {node.failure}", "its agent repairs the entry, or a person does")
     if not node.up:
-        return Wait("node.unreachable", f"{node.node} does not answer", f"{node.node} answers again, or is fenced")
+        return Wait("node.unreachable", f"{node.node} does not answer", f"{node.node} answers again")
     return Wait("node.behind", f"{node.node} has not read it back yet", f"{node.node} confirms")
 
 
@@ -129,6 +132,11 @@ class Seat:
     fallback: UUID | None = None  # the hypervisor that has the guest when our leg has no carrier
 
 
+def announcer(where: Sequence[Seat]) -> UUID | None:
+    """The hypervisor that the fabric shall prefer, and whose private address a public one maps to."""
+    return next((seat.node for seat in reversed(where) if seat.announces), None)
+
+
 @dataclass(frozen=True, slots=True)
 class Passage:
     """A claim's kind, step and ends."""
@@ -140,7 +148,7 @@ class Passage:
 
 
 def seats(bound: UUID | None, passage: Passage | None) -> tuple[Seat, ...]:
-    """Where a port's entries belong now; the last seat is the preferred announcer, if any announces."""
+    """Where a port's entries belong now: during a move the source first, then the destination."""
     if passage is None or passage.step is Step.DONE:
         return (Seat(bound, PortState.ACTIVE, announces=True),) if bound else ()
     source, destination, step = passage.source, passage.destination, passage.step

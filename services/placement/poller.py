@@ -1,14 +1,15 @@
 """`python -m services.placement.poller`: hears every agent's heartbeat, and the edges' routes as they change.
 
 One asyncio process. A heartbeat is a poll: it says which generation and digest the kernel was last read back to hold.
-What differs from the database rings a wake-up; nothing is decided here, and nothing is withdrawn because an agent is
-silent.
+What differs from the database rings a wake-up. Nothing is withdrawn because an agent is silent.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable
+from typing import Protocol
 from uuid import UUID
 
 import structlog
@@ -18,9 +19,9 @@ from common.db import Database
 from common.errors import DomainError
 from common.tasks import Bells, celery
 from services.netagent.client import AsyncAgentClient
-from services.netagent.wire import State
+from services.netagent.wire import Changes, State
 from services.placement import bells
-from services.placement.agents import service_token
+from services.placement.agents import dial
 from services.placement.model import Node
 from services.placement.move import Step
 from services.placement.settings import PlacementSettings
@@ -38,38 +39,42 @@ def is_resync_due(differing_polls: int) -> bool:
     return rest == 0 and share > 0 and share & (share - 1) == 0
 
 
+class Heard(Protocol):
+    """What the poller hears of an agent: see `AsyncAgentClient`."""
+
+    async def state(self) -> State: ...
+
+    async def changes(self, after: int, wait_s: float) -> Changes: ...
+
+
 class Poller:
     """Polls every node once a period, and keeps a long poll open to each edge."""
 
-    def __init__(self, settings: PlacementSettings, database: Database) -> None:
-        self._settings = settings
+    def __init__(self, database: Database, connect: Callable[[Node], Heard], poll_seconds: float) -> None:
+        """`connect` makes the client of a node's agent."""
         self._db = database
-        self._clients: dict[tuple[UUID, str], AsyncAgentClient] = {}
+        self._connect = connect
+        self._poll_seconds = poll_seconds
+        self._clients: dict[tuple[UUID, str], Heard] = {}
         self._differs: dict[UUID, int] = {}
         self._watches: dict[UUID, asyncio.Task[None]] = {}
 
-    def _client(self, node: Node) -> AsyncAgentClient:
+    def _client(self, node: Node) -> Heard:
         key = (node.id, node.agent_url)
         if key not in self._clients:
-            self._clients[key] = AsyncAgentClient(
-                node.agent_url,
-                node.id,
-                token=service_token(self._settings, f"node/{node.id}"),
-                certificate=self._settings.certificate,
-                certificate_key=self._settings.certificate_key,
-                node_ca=self._settings.node_ca,
-            )
+            self._clients[key] = self._connect(node)
         return self._clients[key]
 
     async def run(self) -> None:
         while True:
             try:
-                await self._round()
+                await self.round()
             except DomainError as error:  # the database is away: nobody is polled, nothing is concluded from it
                 log.warning("poller.deferred", code=error.code, error=error.message)
-            await asyncio.sleep(self._settings.poll_seconds * random.uniform(0.9, 1.1))  # noqa: S311  jitter
+            await asyncio.sleep(self._poll_seconds * random.uniform(0.9, 1.1))  # noqa: S311  jitter
 
-    async def _round(self) -> None:
+    async def round(self) -> None:
+        """Ask every agent once, and ring for what its answer calls for."""
         fleet = await asyncio.to_thread(self._fleet)
         for node in fleet:
             if node.role == "edge" and node.id not in self._watches:
@@ -83,9 +88,11 @@ class Poller:
             return nodes.all_nodes(tx)
 
     async def _ask(self, node: Node) -> State | None:
+        """A node's heartbeat; None if it does not come within a period: one that is silent holds up no other."""
         try:
-            return await self._client(node).state()
-        except DomainError:
+            async with asyncio.timeout(self._poll_seconds):
+                return await self._client(node).state()
+        except (DomainError, TimeoutError):
             return None
 
     def _hear(self, heard: dict[UUID, State]) -> None:
@@ -125,7 +132,7 @@ class Poller:
             try:
                 changes = await self._client(edge).changes(after, LONG_POLL_S)
             except DomainError:
-                await asyncio.sleep(self._settings.poll_seconds)
+                await asyncio.sleep(self._poll_seconds)
                 continue
             after = changes.next
             if changes.prefixes:
@@ -144,7 +151,12 @@ def main() -> None:
     settings = PlacementSettings()
     logs.configure("poller")
     ring = Bells(celery("placement", settings.broker_url), bells.queue_of)
-    asyncio.run(Poller(settings, Database(settings.database_url, ring, pool_size=2)).run())
+    database = Database(settings.database_url, ring, pool_size=2)
+
+    def connect(node: Node) -> AsyncAgentClient:
+        return AsyncAgentClient(dial(settings, node.id, node.agent_url))
+
+    asyncio.run(Poller(database, connect, settings.poll_seconds).run())
 
 
 if __name__ == "__main__":

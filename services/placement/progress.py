@@ -6,6 +6,7 @@ the step it was judged at.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from uuid import UUID
 
 import structlog
@@ -68,7 +69,7 @@ class Progress:
                 return None
             if claim.step != judged:
                 return Step(claim.step)
-            facts = Facts(pending(tx, claim.port_id), outside.ledger_done, outside.converged)
+            facts = replace(outside, pending=pending(tx, claim.port_id))
             decision = move.next_step(Kind(claim.kind), judged, facts)
             if isinstance(decision, Advance):
                 self._advance(tx, claim, operation, decision.step)
@@ -96,6 +97,7 @@ class Progress:
                 return Facts(converged=self._converged(claim, port))
         except Unavailable as error:
             log.warning("operation.waits", operation=claim.operation_id, step=claim.step, error=error.message)
+            return Facts(silent=error.message)
         return Facts()
 
     def _converged(self, claim: Claim, port: Port) -> bool:
@@ -122,12 +124,12 @@ class Progress:
         passage = passage_of(claim)
         assert passage is not None  # noqa: S101  the claim is there
         claim.step = step
-        operation.reach(step, move.progress(passage.kind, step))
-        tx.session.flush()
         if step is Step.DONE:
             self._finish(tx, port, claim, operation)
-        else:
-            derive_port(tx, port)
+            return
+        operation.reach(step, move.progress(passage.kind, step))
+        tx.session.flush()
+        derive_port(tx, port)
 
     @staticmethod
     def _finish(tx: Transaction, port: Port, claim: Claim, operation: Operation) -> None:

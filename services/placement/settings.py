@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import BeforeValidator
-from pydantic_settings import NoDecode, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
-from common.settings import Settings
-
-
-def _split(value: object) -> object:
-    return value.split(",") if isinstance(value, str) else value
+from common.settings import Listen, Settings
 
 
 class PlacementSettings(Settings):
@@ -28,7 +22,7 @@ class PlacementSettings(Settings):
     certificate: Path  # shown to agents
     certificate_key: Path
     node_ca: Path  # the authority of the agents' certificates
-    listen: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = ("tcp:127.0.0.1:8002",)
+    listen: Listen = ("tcp:127.0.0.1:8002",)
     worker_threads: int = 8
     poll_seconds: float = 1.0
     sweep_seconds: float = 5.0

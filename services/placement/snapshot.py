@@ -12,7 +12,8 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Interface, IP
 from uuid import UUID
 
 from services.netagent import wire
-from services.placement.move import Seat
+from services.placement import modes
+from services.placement.move import Seat, announcer
 
 Prefix = IPv4Network | IPv6Network
 Interface = IPv4Interface | IPv6Interface
@@ -65,11 +66,6 @@ class PortFacts:
     gateways: Sequence[UUID]
     endpoints: Mapping[UUID, IPv4Address]  # VXLAN endpoint of each hypervisor among the seats
 
-    @property
-    def announcer(self) -> UUID | None:
-        """The hypervisor the fabric shall prefer, and whose private address a public one maps to."""
-        return next((seat.node for seat in reversed(self.seats) if seat.announces), None)
-
 
 Entries = dict[UUID, list[wire.Entry]]
 
@@ -81,23 +77,23 @@ def port_entries(facts: PortFacts) -> Entries:
     for seat in facts.seats:
         entries[seat.node] = [
             wire.Port(facts.port, bytes.fromhex(facts.mac.replace(":", "")), seat.state, facts.name),
-            *_seat_addresses(facts, seat, preferred=seat.node == last),
+            *_seat_addresses(facts, seat, newest=seat.node == last),
         ]
-    if facts.mode == "nat" and facts.seats and (mapping := _mappings(facts)):
+    if facts.mode == modes.NAT and facts.seats and (mapping := _mappings(facts)):
         entries.update(dict.fromkeys(facts.gateways, mapping))
     return entries
 
 
-def _seat_addresses(facts: PortFacts, seat: Seat, *, preferred: bool) -> list[wire.Entry]:
+def _seat_addresses(facts: PortFacts, seat: Seat, *, newest: bool) -> list[wire.Entry]:
     fallback = facts.endpoints[seat.fallback] if seat.fallback else wire.NOWHERE
     seated = {other.node for other in facts.seats}
     found: list[wire.Entry] = [
         # The destination takes the source's along until the source is withdrawn; the source has its own alone.
         wire.Address(bound.prefix, facts.port, bound.host, 0, fallback)
         for bound in facts.node_bound
-        if bound.node == seat.node or (preferred and bound.node in seated)
+        if bound.node == seat.node or (newest and bound.node in seated)
     ]
-    if facts.mode == "routed":
+    if modes.MODES[facts.mode].announces:
         found += [
             wire.Address(
                 address.prefix,
@@ -123,7 +119,7 @@ def _mappings(facts: PortFacts) -> list[wire.Entry]:
             if not isinstance(private, IPv4Address) or bound.node not in seated:
                 continue
             found.append(wire.Outbound(private, public))
-            if bound.node == facts.announcer:
+            if bound.node == announcer(facts.seats):
                 found.append(wire.Inbound(public, private))
     return found
 

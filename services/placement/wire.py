@@ -7,19 +7,12 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from common.operations import Operation, OperationState
+from common.wire import Body, Name
 
-__all__ = ["Operation", "OperationState"]
-
-Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", examples=["web"])]
-
-
-class Body(BaseModel):
-    """A request body: unknown fields are an error."""
-
-    model_config = ConfigDict(extra="forbid")
+__all__ = ["Name", "Operation", "OperationState"]
 
 
 class Stack(enum.StrEnum):
@@ -106,13 +99,6 @@ class Allocation(BaseModel):
     resources: dict[str, int]
 
 
-class Heartbeat(BaseModel):
-    """The last answer of a node's agent."""
-
-    seen_at: datetime
-    generation: int
-
-
 class Node(BaseModel):
     """A machine with a netagent."""
 
@@ -132,9 +118,11 @@ class Node(BaseModel):
     traits: list[str]
     instances: int
     generation: int = Field(description="Version of what the node must hold.")
-    realized_generation: int = Field(description="Version that its kernel was last read back to hold.")
+    applied_generation: int = Field(
+        description="Version that its agent last confirmed; its kernel holds that, but for `failures`."
+    )
     failures: list[str] = Field([], description="Entries its kernel refused, in words.")
-    heartbeat: Heartbeat | None = None
+    seen_at: datetime | None = Field(None, description="When its agent last answered.")
     revision: int
 
 
@@ -149,8 +137,8 @@ class NodePut(Body):
     endpoint_ipv6: str | None = None
     private_prefix: str | None = None
     legacy_prefix: str | None = None
-    inventories: list[Inventory] = []
-    traits: list[str] = []
+    inventories: list[Inventory] = Field([])
+    traits: list[str] = Field([])
 
 
 class NodeUpdate(Body):

@@ -40,7 +40,7 @@ def _settled(text: str) -> str:
     """A list without what time alone changes."""
     rows = json.loads(text)
     for row in rows:
-        for changing in ("heartbeat", "updated_at", "generation", "realized_generation"):
+        for changing in ("seen_at", "updated_at", "generation", "applied_generation"):
             row.pop(changing, None)
     return json.dumps(rows)
 

@@ -154,8 +154,8 @@ def test_validate_only_checks_everything_and_keeps_nothing(cloud: Controller) ->
         ({"private_prefix": "192.168.0.0/24"}, 422, "placement.node.invalid"),
         ({"private_prefix": "10.21.0.128/25"}, 409, "placement.node.prefix_overlap"),
         ({"legacy_prefix": "2001:db8:21:8000::/49"}, 409, "placement.node.prefix_overlap"),
-        ({"name": "hypervisor-1"}, 409, "placement.node.immutable"),
-        ({"endpoint": "172.31.21.2"}, 409, "placement.node.immutable"),
+        ({"name": "hypervisor-1"}, 409, "placement.node.taken"),
+        ({"endpoint": "172.31.21.2"}, 409, "placement.node.taken"),
         ({"zone": "zone-x"}, 404, "placement.zone.unknown"),
         ({"role": "gateway", "private_prefix": "10.99.0.0/24"}, 422, "placement.node.invalid"),
     ],
@@ -189,7 +189,9 @@ def test_lists_are_paged_in_a_stable_order_and_strict_about_their_parameters(clo
     assert seen == names
     for query in ("colour=blue", "name=", "name=a&name=b"):
         assert problem(cloud.request("red", "GET", f"/instances?{query}")) == (422, "request.parameter")
-    assert problem(cloud.request("red", "GET", "/instances?cursor=zzz")) == (422, "request.cursor")
+    of_another_list = "WyJ6b25lLWEiXQ=="  # ["zone-a"]
+    for cursor in ("zzz", of_another_list):
+        assert problem(cloud.request("red", "GET", f"/instances?cursor={cursor}")) == (422, "request.cursor")
 
 
 def test_a_request_without_a_token_is_refused(cloud: Controller) -> None:

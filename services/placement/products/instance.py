@@ -8,9 +8,10 @@ from uuid import UUID
 from sqlalchemy.exc import IntegrityError
 
 from common.auth import Principal
-from common.db import Transaction
+from common.db import Transaction, violated
+from common.operations import OperationState
 from common.web import Page, Paging, check_revision
-from services.placement import bells, scheduler, wire
+from services.placement import bells, modes, scheduler, wire
 from services.placement.desired import derive_port, passage_of
 from services.placement.errors import (
     CapacityExhausted,
@@ -30,14 +31,13 @@ from services.placement.errors import (
     ZoneUnknown,
 )
 from services.placement.model import Claim, Flavor, Instance, Operation, Port, Zone
-from services.placement.move import Kind, first_step, seats
-from services.placement.service import operation_wire, project_of
+from services.placement.move import Kind, announcer, first_step, progress, seats
+from services.placement.node_addresses import host_of, lowest_free
+from services.placement.service.operations import operation_wire, project_of
 from services.placement.snapshot import Sequenced
 from services.placement.store import instances, nodes, operations
 
 KIND = "instance"
-MODES = {"nat": {"nat", "isolated"}, "dual": {"nat", "routed", "isolated"}, "routed": {"routed", "isolated"}}
-DEFAULT_MODE = {"nat": "nat", "dual": "routed", "routed": "routed"}
 NODE_NAMES = re.compile(r"^(z\d+-)?(internet|edge|control|(gateway|hypervisor)-\d+)$")
 
 
@@ -71,7 +71,15 @@ def page(
     node = nodes.node_by_name(tx, hypervisor) if hypervisor else None
     if hypervisor and node is None:
         return Page(items=[])
-    found = instances.instances(tx, paging, project_of(principal), zone, name, node.id if node else None)
+    found = instances.instances(
+        tx,
+        paging.limit + 1,
+        paging.key(str, UUID),
+        project_of(principal),
+        zone,
+        name,
+        node.id if node else None,
+    )
     return paging.page([instance_wire(tx, item) for item in found], key=lambda item: [item.name, str(item.id)])
 
 
@@ -108,14 +116,14 @@ def instance_wire(tx: Transaction, instance: Instance) -> wire.Instance:
 
 def _port_wire(tx: Transaction, port: Port) -> wire.Port:
     where = seats(port.node_id, passage_of(port.claim))
-    announcer = next((seat.node for seat in reversed(where) if seat.announces), None)
+    announced = announcer(where) is not None and modes.MODES[port.mode].announces
     sequences = instances.sequences(tx, [address.prefix for address in port.addresses])
     flexible = [
         wire.PortAddress(
             prefix=str(address.prefix),
             host=address.host,
             flexible_ip=address.flexible_ip,
-            announced=announcer is not None and port.mode != "isolated",
+            announced=announced,
             sequence=sequences.get(address.prefix, Sequenced(0, None, None)).current,
         )
         for address in port.addresses
@@ -123,7 +131,7 @@ def _port_wire(tx: Transaction, port: Port) -> wire.Port:
     bound = [
         wire.PortAddress(
             prefix=str(held.prefix),
-            host=str(instances.host_of(held.prefix)),
+            host=str(host_of(held.prefix)),
             flexible_ip=None,
             announced=False,
             sequence=0,
@@ -138,8 +146,9 @@ def _port_wire(tx: Transaction, port: Port) -> wire.Port:
 
 def mode_for(zone: Zone, asked: wire.Mode | None) -> str:
     """Raises ModeUnsupported."""
-    mode = str(asked) if asked else DEFAULT_MODE[zone.stack]
-    if mode not in MODES[zone.stack]:
+    offered = modes.OF_STACK[zone.stack]
+    mode = str(asked) if asked else offered[0]
+    if mode not in offered:
         raise ModeUnsupported(f"zone {zone.name} has the stack {zone.stack}: no ports of mode {mode}")
     return mode
 
@@ -168,6 +177,8 @@ def create(tx: Transaction, principal: Principal, body: wire.InstanceCreate, mod
     try:
         tx.session.flush()
     except IntegrityError as error:
+        if violated(error) != "uq_instance_project_name":
+            raise
         raise InstanceNameTaken(f"the project has an instance {body.name!r} already") from error
     port = Port(kind=KIND, target_id=instance.id, mode=mode, instance=instance)
     tx.session.add(port)
@@ -243,6 +254,8 @@ def _claim(tx: Transaction, port: Port, kind: Kind) -> tuple[Claim, Operation]:
         source_id=port.node_id,
         destination_id=None,
     )
+    operation.reach(claim.step, progress(kind, first_step(kind)))
+    operation.state = OperationState.PENDING
     tx.session.add(claim)
     port.claim = claim
     port.instance.revision += 1
@@ -257,39 +270,51 @@ def _place(tx: Transaction, principal: Principal, port: Port, claim: Claim, want
     if wanted is not None and claim.kind != Kind.LIVE and "operator" not in principal.roles:
         raise HypervisorChosen("only an operator chooses the hypervisor; leave it out")
     needed = resources(instance.flavor)
-    if wanted is not None:
-        node_id = _named(tx, port, wanted)
-    else:
-        exclude = frozenset({port.node_id} if port.node_id else ())
-        found = scheduler.candidates(nodes.hosts(tx, instance.zone), needed, exclude=exclude)
-        if not found:
-            raise CapacityExhausted(f"no {'other ' if exclude else ''}hypervisor of zone {instance.zone} has room")
-        node_id = found[0].id
-    nodes.lock_supply(tx, node_id)
-    host = next(item for item in nodes.hosts(tx, instance.zone) if item.id == node_id)
-    if not host.schedulable:
-        raise NodeUnsuitable(f"{host.name} is disabled or does not answer")
-    if not host.fits(needed):
-        raise NodeFull(f"{host.name} has no room for flavour {instance.flavor.name}")
-    nodes.allocate(tx, claim.consumer, node_id, instance.project, needed)
-    claim.destination_id = node_id
-    if port.mode == "nat":
-        _take_node_addresses(tx, port, node_id)
+    claim.destination_id = _named(tx, port, wanted, needed) if wanted is not None else _any(tx, port, needed)
+    nodes.allocate(tx, claim.consumer, claim.destination_id, instance.project, needed)
+    if modes.MODES[port.mode].node_bound:
+        _take_node_addresses(tx, port, claim.destination_id)
     tx.session.flush()
 
 
-def _named(tx: Transaction, port: Port, name: str) -> UUID:
+def _any(tx: Transaction, port: Port, needed: dict[str, int]) -> UUID:
+    """The best hypervisor that still has room once its supply is ours. Raises CapacityExhausted."""
+    zone = port.instance.zone
+    exclude = frozenset({port.node_id} if port.node_id else ())
+    for candidate in scheduler.candidates(nodes.hosts(tx, zone), needed, exclude=exclude):
+        if _locked(tx, zone, candidate.id).fits(needed):
+            return candidate.id
+    raise CapacityExhausted(f"no {'other ' if exclude else ''}hypervisor of zone {zone} has room")
+
+
+def _locked(tx: Transaction, zone: str, node_id: UUID) -> scheduler.Host:
+    """A hypervisor, its supply ours until commit."""
+    nodes.lock_supply(tx, node_id)
+    return next(host for host in nodes.hosts(tx, zone) if host.id == node_id)
+
+
+def _named(tx: Transaction, port: Port, name: str, needed: dict[str, int]) -> UUID:
+    """Raises NodeUnknown, SameHypervisor, NodeUnsuitable, NodeFull."""
     node = nodes.node_by_name(tx, name)
     if node is None or node.zone != port.instance.zone or node.role != "hypervisor":
         raise NodeUnknown(f"zone {port.instance.zone} has no hypervisor {name!r}")
     if node.id == port.node_id:
         raise SameHypervisor(f"{port.instance.name} is on {name} already")
+    host = _locked(tx, node.zone, node.id)
+    if not host.schedulable:
+        raise NodeUnsuitable(f"{name} is disabled or does not answer")
+    if not host.fits(needed):
+        raise NodeFull(f"{name} has no room for flavour {port.instance.flavor.name}")
     return node.id
 
 
 def _take_node_addresses(tx: Transaction, port: Port, node_id: UUID) -> None:
+    """Give the port a 10.x and a legacy IPv6 of the node, whose supply is ours. Raises PrefixExhausted."""
     node = nodes.node(tx, node_id)
-    for prefix in (node.private_prefix, node.legacy_prefix) if node else ():
-        if prefix is not None and instances.take_node_address(tx, port.instance.zone, node_id, prefix, port.id) is None:
-            raise PrefixExhausted(f"no address is left in {prefix}")
-    tx.session.expire(port, ["node_addresses"])
+    for within in (node.private_prefix, node.legacy_prefix) if node else ():
+        if within is None:
+            continue
+        prefix = lowest_free(within, instances.node_addresses(tx, port.instance.zone, node_id))
+        if prefix is None:
+            raise PrefixExhausted(f"no address is left in {within}")
+        instances.give_node_address(tx, port, node_id, prefix)

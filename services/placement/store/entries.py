@@ -22,11 +22,11 @@ def epoch(tx: Transaction) -> int:
     return tx.session.scalars(select(Incarnation.epoch)).one()
 
 
-def replace(tx: Transaction, owner: UUID, wanted: Entries, operation: UUID | None = None) -> set[UUID]:
+def replace(tx: Transaction, owner: UUID, wanted: Entries, asked_by: UUID | None = None) -> set[UUID]:
     """Make `wanted` all that nodes hold of `owner`; return the nodes that change.
 
     The caller holds the owner's lock. Nodes are locked in the order of their ids, so that no two owners wait for each
-    other. `operation` is who asked for the removals.
+    other. `asked_by`: whose wish the removals are (`wire.Tombstone`).
     """
     held: dict[UUID, dict[wire.EntryKey, NodeEntry]] = {}
     for row in tx.session.scalars(select(NodeEntry).where(NodeEntry.owner == owner)):
@@ -42,7 +42,7 @@ def replace(tx: Transaction, owner: UUID, wanted: Entries, operation: UUID | Non
         }
         drops = [row for key, row in rows.items() if key not in target and not row.removed]
         if puts or drops:
-            _write(tx, node_id, owner, puts, drops, operation)
+            _write(tx, node_id, owner, puts, drops, asked_by)
             changed.add(node_id)
     return changed
 
@@ -53,7 +53,7 @@ def _write(
     owner: UUID,
     puts: dict[wire.EntryKey, bytes],
     drops: list[NodeEntry],
-    operation: UUID | None,
+    asked_by: UUID | None,
 ) -> None:
     node = tx.session.scalars(
         select(Node).where(Node.id == node_id).with_for_update(key_share=True).execution_options(populate_existing=True)
@@ -62,7 +62,7 @@ def _write(
     digest = wire.Digest({int(kind): int(total, 16) for kind, total in node.sums.items()})
     for row in drops:
         digest.remove(row.kind, row.key, row.value)
-        row.removed, row.generation, row.operation, row.failure = True, node.generation, operation, None
+        row.removed, row.generation, row.operation, row.failure = True, node.generation, asked_by, None
     tx.session.flush()
     for live in _live(tx, node_id, puts):
         digest.remove(live.kind, live.key, live.value)

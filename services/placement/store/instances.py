@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from ipaddress import ip_interface, ip_network
-from typing import NamedTuple
+from ipaddress import ip_network
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import delete, exists, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
 from common.db import Transaction
-from common.web import Paging
 from services.placement.model import (
     AddressSequence,
     Claim,
@@ -22,21 +21,19 @@ from services.placement.model import (
     PortAddress,
     Prefix,
 )
-from services.placement.snapshot import Interface, Sequenced
+from services.placement.snapshot import Sequenced
 
-NODE_ADDRESS_BITS = {4: 32, 6: 64}  # a NAT guest gets one 10.x and one legacy /64
-FIRST_USABLE = 2  # the network's own address and the hypervisor's are not given out
+Key = tuple[Any, ...] | None
+"""What a list is ordered by, of the last row of the page before."""
 
 
 def flavor(tx: Transaction, name: str) -> Flavor | None:
     return tx.session.scalars(select(Flavor).where(Flavor.name == name)).one_or_none()
 
 
-def flavors(tx: Transaction, paging: Paging) -> list[Flavor]:
-    query = select(Flavor).order_by(Flavor.name).limit(paging.limit + 1)
-    if paging.after:
-        query = query.where(Flavor.name > paging.after[0])
-    return list(tx.session.scalars(query))
+def flavors(tx: Transaction, limit: int, after: Key) -> list[Flavor]:
+    query = select(Flavor).order_by(Flavor.name).limit(limit)
+    return list(tx.session.scalars(query.where(Flavor.name > after[0]) if after else query))
 
 
 def flavor_in_use(tx: Transaction, flavor_id: UUID) -> bool:
@@ -53,13 +50,14 @@ def instance(tx: Transaction, instance_id: UUID, project: str | None) -> Instanc
 
 def instances(
     tx: Transaction,
-    paging: Paging,
+    limit: int,
+    after: Key,
     project: str | None,
     zone: str | None = None,
     name: str | None = None,
     node_id: UUID | None = None,
 ) -> list[Instance]:
-    query = select(Instance).order_by(Instance.name, Instance.id).limit(paging.limit + 1)
+    query = select(Instance).order_by(Instance.name, Instance.id).limit(limit)
     if project is not None:
         query = query.where(Instance.project == project)
     if zone is not None:
@@ -68,8 +66,8 @@ def instances(
         query = query.where(Instance.name == name)
     if node_id is not None:
         query = query.join(Port).where(Port.node_id == node_id)
-    if paging.after:
-        query = query.where(tuple_(Instance.name, Instance.id) > (paging.after[0], UUID(paging.after[1])))
+    if after:
+        query = query.where(tuple_(Instance.name, Instance.id) > after)
     return list(tx.session.scalars(query))
 
 
@@ -130,35 +128,16 @@ def reported(tx: Transaction, port_id: UUID, revision: int) -> None:
 # --- node-bound addresses --------------------------------------------------------------------------------------------
 
 
-def host_of(prefix: Prefix) -> Interface:
-    """What a guest configures of a node-bound prefix: the address itself, or the first of a /64."""
-    return ip_interface((prefix.network_address + (1 if prefix.version == 6 else 0), prefix.prefixlen))
+def node_addresses(tx: Transaction, zone: str, node_id: UUID) -> list[Prefix]:
+    """All that ports hold of a node's prefixes."""
+    query = select(NodeAddress.prefix).where(NodeAddress.zone == zone, NodeAddress.node_id == node_id)
+    return list(tx.session.scalars(query))
 
 
-def take_node_address(tx: Transaction, zone: str, node_id: UUID, within: Prefix, port_id: UUID) -> Prefix | None:
-    """Give a port the lowest free 10.x or legacy /64 of a node's prefix; None when none is left.
-
-    The caller holds the node's lock; UNIQUE (zone, prefix) is what makes it safe all the same.
-    """
-    bits = NODE_ADDRESS_BITS[within.version]
-    step = 1 << (within.max_prefixlen - bits)
-    base = int(within.network_address)
-    taken = {
-        int(prefix.network_address)
-        for prefix in tx.session.scalars(
-            select(NodeAddress.prefix).where(NodeAddress.zone == zone, NodeAddress.node_id == node_id)
-        )
-        if prefix.version == within.version
-    }
-    for number in range(FIRST_USABLE, within.num_addresses // step - 1):
-        value = base + number * step
-        if value in taken:
-            continue
-        prefix = ip_network((value.to_bytes(within.max_prefixlen // 8, "big"), bits))
-        tx.session.add(NodeAddress(zone=zone, prefix=prefix, node_id=node_id, port_id=port_id))
-        tx.session.flush()
-        return prefix
-    return None
+def give_node_address(tx: Transaction, of: Port, node_id: UUID, prefix: Prefix) -> None:
+    tx.session.add(NodeAddress(zone=of.instance.zone, prefix=prefix, node_id=node_id, port_id=of.id))
+    tx.session.flush()
+    tx.session.expire(of, ["node_addresses"])
 
 
 def free_node_addresses(tx: Transaction, of: Port, keep: UUID | None = None) -> None:

@@ -9,9 +9,9 @@ from uuid import UUID
 from sqlalchemy import delete, func, select, tuple_, update
 
 from common.db import Transaction
-from common.web import Paging
 from services.placement.model import Allocation, Inventory, Node, Port, Prefix, Zone, ZonePrefix
 from services.placement.scheduler import Host, Supply
+from services.placement.store.instances import Key
 
 UNREACHABLE_AFTER = timedelta(seconds=4)  # four missed polls
 
@@ -29,11 +29,9 @@ def zone_names(tx: Transaction) -> list[str]:
     return list(tx.session.scalars(select(Zone.name)))
 
 
-def zones(tx: Transaction, paging: Paging) -> list[Zone]:
-    query = select(Zone).order_by(Zone.name).limit(paging.limit + 1)
-    if paging.after:
-        query = query.where(Zone.name > paging.after[0])
-    return list(tx.session.scalars(query))
+def zones(tx: Transaction, limit: int, after: Key) -> list[Zone]:
+    query = select(Zone).order_by(Zone.name).limit(limit)
+    return list(tx.session.scalars(query.where(Zone.name > after[0]) if after else query))
 
 
 def zone_prefixes(tx: Transaction, zone_name: str) -> list[Prefix]:
@@ -59,14 +57,19 @@ def node_by_name(tx: Transaction, name: str) -> Node | None:
 
 
 def nodes(
-    tx: Transaction, paging: Paging, zone_name: str | None = None, role: str | None = None, name: str | None = None
+    tx: Transaction,
+    limit: int,
+    after: Key,
+    zone_name: str | None = None,
+    role: str | None = None,
+    name: str | None = None,
 ) -> list[Node]:
-    query = select(Node).order_by(Node.name, Node.id).limit(paging.limit + 1)
+    query = select(Node).order_by(Node.name, Node.id).limit(limit)
     for column, value in ((Node.zone, zone_name), (Node.role, role), (Node.name, name)):
         if value is not None:
             query = query.where(column == value)
-    if paging.after:
-        query = query.where(tuple_(Node.name, Node.id) > (paging.after[0], UUID(paging.after[1])))
+    if after:
+        query = query.where(tuple_(Node.name, Node.id) > after)
     return list(tx.session.scalars(query))
 
 
@@ -122,12 +125,12 @@ def hosts(tx: Transaction, zone_name: str) -> list[Host]:
     ]
 
 
-def allocations(tx: Transaction, node_id: UUID, paging: Paging) -> list[Allocation]:
+def allocations(tx: Transaction, node_id: UUID, limit: int, after: Key) -> list[Allocation]:
     """What the consumers of one page hold, by consumer."""
     consumers = select(Allocation.consumer).where(Allocation.node_id == node_id).distinct()
-    if paging.after:
-        consumers = consumers.where(Allocation.consumer > UUID(paging.after[0]))
-    consumers = consumers.order_by(Allocation.consumer).limit(paging.limit + 1)
+    if after:
+        consumers = consumers.where(Allocation.consumer > after[0])
+    consumers = consumers.order_by(Allocation.consumer).limit(limit)
     query = select(Allocation).where(Allocation.node_id == node_id, Allocation.consumer.in_(consumers))
     return list(tx.session.scalars(query.order_by(Allocation.consumer)))
 

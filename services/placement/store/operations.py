@@ -9,8 +9,8 @@ from sqlalchemy import delete, select, tuple_
 
 from common.db import Transaction
 from common.operations import OperationState
-from common.web import Paging
 from services.placement.model import Idempotency, Operation
+from services.placement.store.instances import Key
 
 FINAL = [state.value for state in OperationState if state.final]
 
@@ -32,18 +32,17 @@ def get(tx: Transaction, operation_id: str, project: str | None = None, *, lock:
 
 
 def page(
-    tx: Transaction, paging: Paging, project: str | None, resource: str | None, state: str | None
+    tx: Transaction, limit: int, after: Key, project: str | None, resource: str | None, state: str | None
 ) -> list[Operation]:
     """Newest first."""
-    query = select(Operation).order_by(Operation.created_at.desc(), Operation.id.desc()).limit(paging.limit + 1)
+    query = select(Operation).order_by(Operation.created_at.desc(), Operation.id.desc()).limit(limit)
     if project is not None:
         query = query.where(Operation.project == project)
     if resource is not None:
         query = query.where(Operation.resource == resource)
     if state is not None:
         query = query.where(Operation.state == state)
-    if paging.after:
-        after = (datetime.fromisoformat(paging.after[0]), paging.after[1])
+    if after:
         query = query.where(tuple_(Operation.created_at, Operation.id) < after)
     return list(tx.session.scalars(query))
 

@@ -4,9 +4,9 @@ from .admin_state import AdminState
 from .allocation import Allocation
 from .allocation_resources import AllocationResources
 from .condition import Condition
+from .field_error import FieldError
 from .flavor import Flavor
 from .flavor_create import FlavorCreate
-from .heartbeat import Heartbeat
 from .instance import Instance
 from .instance_create import InstanceCreate
 from .instance_move import InstanceMove
@@ -33,7 +33,6 @@ from .page_zone import PageZone
 from .port import Port
 from .port_address import PortAddress
 from .problem import Problem
-from .problem_errors_item import ProblemErrorsItem
 from .stack import Stack
 from .waiting_for import WaitingFor
 from .zone import Zone
@@ -44,9 +43,9 @@ __all__ = (
     "Allocation",
     "AllocationResources",
     "Condition",
+    "FieldError",
     "Flavor",
     "FlavorCreate",
-    "Heartbeat",
     "Instance",
     "InstanceCreate",
     "InstanceMove",
@@ -73,7 +72,6 @@ __all__ = (
     "Port",
     "PortAddress",
     "Problem",
-    "ProblemErrorsItem",
     "Stack",
     "WaitingFor",
     "Zone",

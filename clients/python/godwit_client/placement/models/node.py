@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from uuid import UUID
@@ -13,7 +14,6 @@ from ..models.node_role import NodeRole
 from ..types import UNSET, Unset
 
 if TYPE_CHECKING:
-    from ..models.heartbeat import Heartbeat
     from ..models.inventory import Inventory
     from ..models.node_used import NodeUsed
 
@@ -40,12 +40,12 @@ class Node:
         traits (list[str]):
         instances (int):
         generation (int): Version of what the node must hold.
-        realized_generation (int): Version that its kernel was last read back to hold.
+        applied_generation (int): Version that its agent last confirmed; its kernel holds that, but for `failures`.
         revision (int):
         private_prefix (None | str | Unset): Node-bound IPv4 of its NAT guests.
         legacy_prefix (None | str | Unset): Node-bound IPv6 of its NAT guests: it changes on moves.
         failures (list[str] | Unset): Entries its kernel refused, in words.
-        heartbeat (Heartbeat | None | Unset):
+        seen_at (datetime.datetime | None | Unset): When its agent last answered.
     """
 
     id: UUID
@@ -62,17 +62,15 @@ class Node:
     traits: list[str]
     instances: int
     generation: int
-    realized_generation: int
+    applied_generation: int
     revision: int
     private_prefix: None | str | Unset = UNSET
     legacy_prefix: None | str | Unset = UNSET
     failures: list[str] | Unset = UNSET
-    heartbeat: Heartbeat | None | Unset = UNSET
+    seen_at: datetime.datetime | None | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        from ..models.heartbeat import Heartbeat  # noqa: PLC0415
-
         id = str(self.id)
 
         name = self.name
@@ -105,7 +103,7 @@ class Node:
 
         generation = self.generation
 
-        realized_generation = self.realized_generation
+        applied_generation = self.applied_generation
 
         revision = self.revision
 
@@ -125,13 +123,13 @@ class Node:
         if not isinstance(self.failures, Unset):
             failures = self.failures
 
-        heartbeat: dict[str, Any] | None | Unset
-        if isinstance(self.heartbeat, Unset):
-            heartbeat = UNSET
-        elif isinstance(self.heartbeat, Heartbeat):
-            heartbeat = self.heartbeat.to_dict()
+        seen_at: None | str | Unset
+        if isinstance(self.seen_at, Unset):
+            seen_at = UNSET
+        elif isinstance(self.seen_at, datetime.datetime):
+            seen_at = self.seen_at.isoformat()
         else:
-            heartbeat = self.heartbeat
+            seen_at = self.seen_at
 
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
@@ -151,7 +149,7 @@ class Node:
                 "traits": traits,
                 "instances": instances,
                 "generation": generation,
-                "realized_generation": realized_generation,
+                "applied_generation": applied_generation,
                 "revision": revision,
             }
         )
@@ -161,14 +159,13 @@ class Node:
             field_dict["legacy_prefix"] = legacy_prefix
         if failures is not UNSET:
             field_dict["failures"] = failures
-        if heartbeat is not UNSET:
-            field_dict["heartbeat"] = heartbeat
+        if seen_at is not UNSET:
+            field_dict["seen_at"] = seen_at
 
         return field_dict
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
-        from ..models.heartbeat import Heartbeat  # noqa: PLC0415
         from ..models.inventory import Inventory  # noqa: PLC0415
         from ..models.node_used import NodeUsed  # noqa: PLC0415
 
@@ -211,7 +208,7 @@ class Node:
 
         generation = d.pop("generation")
 
-        realized_generation = d.pop("realized_generation")
+        applied_generation = d.pop("applied_generation")
 
         revision = d.pop("revision")
 
@@ -235,22 +232,22 @@ class Node:
 
         failures = cast(list[str], d.pop("failures", UNSET))
 
-        def _parse_heartbeat(data: object) -> Heartbeat | None | Unset:
+        def _parse_seen_at(data: object) -> datetime.datetime | None | Unset:
             if data is None:
                 return data
             if isinstance(data, Unset):
                 return data
             try:
-                if not isinstance(data, dict):
+                if not isinstance(data, str):
                     raise TypeError()
-                heartbeat_type_0 = Heartbeat.from_dict(data)
+                seen_at_type_0 = datetime.datetime.fromisoformat(data)
 
-                return heartbeat_type_0
+                return seen_at_type_0
             except (TypeError, ValueError, AttributeError, KeyError):
                 pass
-            return cast(Heartbeat | None | Unset, data)
+            return cast(datetime.datetime | None | Unset, data)
 
-        heartbeat = _parse_heartbeat(d.pop("heartbeat", UNSET))
+        seen_at = _parse_seen_at(d.pop("seen_at", UNSET))
 
         node = cls(
             id=id,
@@ -267,12 +264,12 @@ class Node:
             traits=traits,
             instances=instances,
             generation=generation,
-            realized_generation=realized_generation,
+            applied_generation=applied_generation,
             revision=revision,
             private_prefix=private_prefix,
             legacy_prefix=legacy_prefix,
             failures=failures,
-            heartbeat=heartbeat,
+            seen_at=seen_at,
         )
 
         node.additional_properties = d

@@ -113,6 +113,8 @@ def sync_detailed(
 ) -> Response[Operation | Problem]:
     """Get Operation
 
+     The operation now, or as soon as it is final.
+
     Args:
         operation_id (str):
         wait_s (float | Unset): Answer when it is final, or after this long. Default: 0.0.
@@ -154,6 +156,8 @@ def sync(
 ) -> Operation | Problem | None:
     """Get Operation
 
+     The operation now, or as soon as it is final.
+
     Args:
         operation_id (str):
         wait_s (float | Unset): Answer when it is final, or after this long. Default: 0.0.
@@ -189,6 +193,8 @@ async def asyncio_detailed(
     if_match: None | str | Unset = UNSET,
 ) -> Response[Operation | Problem]:
     """Get Operation
+
+     The operation now, or as soon as it is final.
 
     Args:
         operation_id (str):
@@ -228,6 +234,8 @@ async def asyncio(
     if_match: None | str | Unset = UNSET,
 ) -> Operation | Problem | None:
     """Get Operation
+
+     The operation now, or as soon as it is final.
 
     Args:
         operation_id (str):

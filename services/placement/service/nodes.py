@@ -1,4 +1,4 @@
-"""Use cases of zones, nodes, flavours and operations."""
+"""Nodes: what they supply, and what their agents were last seen to hold."""
 
 from __future__ import annotations
 
@@ -7,68 +7,20 @@ from uuid import UUID
 
 from sqlalchemy.exc import IntegrityError
 
-from common.auth import Principal
 from common.db import Transaction, violated
 from common.web import Page, Paging, check_revision
 from services.placement import bells, wire
 from services.placement.desired import derive_zone
-from services.placement.errors import (
-    FlavorInUse,
-    FlavorTaken,
-    FlavorUnknown,
-    NodeImmutable,
-    NodeInvalid,
-    NodeUnknown,
-    OperationUnknown,
-    PrefixOverlap,
-    ZoneImmutable,
-    ZoneUnknown,
-)
-from services.placement.model import Flavor, Inventory, Node, Operation, Prefix, Zone
-from services.placement.store import entries, instances, nodes, operations
+from services.placement.errors import NodeImmutable, NodeInvalid, NodeTaken, NodeUnknown, PrefixOverlap, ZoneUnknown
+from services.placement.model import Inventory, Node, Prefix
+from services.placement.store import entries, nodes
 
 
-def project_of(principal: Principal) -> str | None:
-    """The project a caller is confined to; None sees all."""
-    return None if principal.sees_all_projects else principal.project
+def put_node(tx: Transaction, node_id: UUID, body: wire.NodePut, expected: int | None) -> wire.Node:
+    """Register a node, or change what may change.
 
-
-# --- zones -----------------------------------------------------------------------------------------------------------
-
-
-def put_zone(tx: Transaction, name: str, body: wire.ZonePut) -> wire.Zone:
-    """Register a zone. Raises ZoneImmutable if it exists with another region or stack."""
-    zone = nodes.zone(tx, name, lock=True)
-    if zone is None:
-        zone = Zone(name=name, region=body.region, stack=body.stack)
-        tx.session.add(zone)
-        tx.session.flush()
-        tx.ring(bells.POOLS)
-    elif (zone.region, zone.stack) != (body.region, body.stack):
-        raise ZoneImmutable(f"zone {name} is of region {zone.region} and stack {zone.stack}")
-    return zone_wire(zone)
-
-
-def zone_wire(zone: Zone) -> wire.Zone:
-    return wire.Zone(name=zone.name, region=zone.region, stack=wire.Stack(zone.stack), revision=zone.revision)
-
-
-def get_zone(tx: Transaction, name: str) -> wire.Zone:
-    zone = nodes.zone(tx, name)
-    if zone is None:
-        raise ZoneUnknown(f"there is no zone {name!r}")
-    return zone_wire(zone)
-
-
-def list_zones(tx: Transaction, paging: Paging) -> Page[wire.Zone]:
-    return paging.page([zone_wire(zone) for zone in nodes.zones(tx, paging)], key=lambda zone: [zone.name])
-
-
-# --- nodes -----------------------------------------------------------------------------------------------------------
-
-
-def put_node(tx: Transaction, node_id: UUID, body: wire.NodePut) -> wire.Node:
-    """Register a node, or change what may change. Raises ZoneUnknown, NodeInvalid, NodeImmutable, PrefixOverlap."""
+    Raises ZoneUnknown, NodeInvalid, NodeImmutable, NodeTaken, PrefixOverlap.
+    """
     zone = nodes.zone(tx, body.zone, lock=True)
     if zone is None:
         raise ZoneUnknown(f"there is no zone {body.zone!r}")
@@ -79,6 +31,7 @@ def put_node(tx: Transaction, node_id: UUID, body: wire.NodePut) -> wire.Node:
         tx.session.add(node)
     elif (node.name, node.zone, node.role) != (body.name, body.zone, body.role):
         raise NodeImmutable(f"node {node_id} is {node.name} ({node.role}) of zone {node.zone}")
+    check_revision(expected, node.revision)
     node.agent_url, node.endpoint, node.endpoint_ipv6 = body.agent_url, endpoint, endpoint_ipv6
     node.private_prefix, node.legacy_prefix = private, legacy
     node.traits = sorted(set(body.traits))
@@ -88,10 +41,15 @@ def put_node(tx: Transaction, node_id: UUID, body: wire.NodePut) -> wire.Node:
     try:
         tx.session.flush()
     except IntegrityError as error:
-        constraint = violated(error) or ""
-        if "prefix" in constraint:
-            raise PrefixOverlap(f"another node of zone {body.zone} holds a part of {private} or {legacy}") from error
-        raise NodeImmutable(f"another node has the name {body.name!r} or the endpoint {endpoint}") from error
+        match violated(error):
+            case "node_private_prefix" | "node_legacy_prefix":
+                text = f"another node of zone {body.zone} holds a part of {private} or {legacy}"
+                raise PrefixOverlap(text) from error
+            case "uq_node_name" | "uq_node_zone_endpoint":
+                text = f"another node has the name {body.name!r}, or the endpoint {endpoint} in zone {body.zone}"
+                raise NodeTaken(text) from error
+            case _:
+                raise
     for changed in derive_zone(tx, zone):
         tx.ring(bells.NODE, str(changed))
     return node_wire(tx, node)
@@ -137,7 +95,7 @@ def _node(tx: Transaction, node_id: UUID) -> Node:
 def list_nodes(
     tx: Transaction, paging: Paging, zone: str | None, role: wire.NodeRole | None, name: str | None
 ) -> Page[wire.Node]:
-    found = nodes.nodes(tx, paging, zone, role, name)
+    found = nodes.nodes(tx, paging.limit + 1, paging.key(str, UUID), zone, role, name)
     used = nodes.usage(tx, [node.id for node in found])
     counts = nodes.instance_counts(tx, [node.id for node in found])
     shown = [_node_wire(node, used, counts, entries.failures(tx, node.id)) for node in found]
@@ -152,9 +110,6 @@ def node_wire(tx: Transaction, node: Node) -> wire.Node:
 def _node_wire(
     node: Node, used: dict[tuple[UUID, str], int], counts: dict[UUID, int], failures: list[str]
 ) -> wire.Node:
-    heartbeat = None
-    if node.seen_at is not None:
-        heartbeat = wire.Heartbeat(seen_at=node.seen_at, generation=node.applied_generation)
     return wire.Node(
         id=node.id,
         name=node.name,
@@ -172,9 +127,9 @@ def _node_wire(
         traits=node.traits,
         instances=counts.get(node.id, 0),
         generation=node.generation,
-        realized_generation=node.applied_generation,
+        applied_generation=node.applied_generation,
         failures=failures,
-        heartbeat=heartbeat,
+        seen_at=node.seen_at,
         revision=node.revision,
     )
 
@@ -182,73 +137,9 @@ def _node_wire(
 def list_allocations(tx: Transaction, node_id: UUID, paging: Paging) -> Page[wire.Allocation]:
     node = _node(tx, node_id)
     by_consumer: dict[UUID, wire.Allocation] = {}
-    for row in nodes.allocations(tx, node_id, paging):
+    for row in nodes.allocations(tx, node_id, paging.limit + 1, paging.key(UUID)):
         allocation = by_consumer.setdefault(
             row.consumer, wire.Allocation(consumer=row.consumer, project=row.project, node=node.name, resources={})
         )
         allocation.resources[row.resource_class] = row.used
     return paging.page(list(by_consumer.values()), key=lambda item: [str(item.consumer)])
-
-
-# --- flavours --------------------------------------------------------------------------------------------------------
-
-
-def create_flavor(tx: Transaction, body: wire.FlavorCreate) -> wire.Flavor:
-    flavor = Flavor(**body.model_dump())
-    tx.session.add(flavor)
-    try:
-        tx.session.flush()
-    except IntegrityError as error:
-        raise FlavorTaken(f"there is a flavour {body.name!r} already") from error
-    return flavor_wire(flavor)
-
-
-def flavor_wire(flavor: Flavor) -> wire.Flavor:
-    return wire.Flavor.model_validate(flavor, from_attributes=True)
-
-
-def get_flavor(tx: Transaction, name: str) -> wire.Flavor:
-    return flavor_wire(_flavor(tx, name))
-
-
-def _flavor(tx: Transaction, name: str) -> Flavor:
-    flavor = instances.flavor(tx, name)
-    if flavor is None:
-        raise FlavorUnknown(f"there is no flavour {name!r}")
-    return flavor
-
-
-def list_flavors(tx: Transaction, paging: Paging) -> Page[wire.Flavor]:
-    return paging.page([flavor_wire(item) for item in instances.flavors(tx, paging)], key=lambda item: [item.name])
-
-
-def delete_flavor(tx: Transaction, name: str, expected: int | None) -> wire.Flavor:
-    flavor = _flavor(tx, name)
-    check_revision(expected, flavor.revision)
-    if instances.flavor_in_use(tx, flavor.id):
-        raise FlavorInUse(f"instances have the flavour {name!r}; delete them first")
-    tx.session.delete(flavor)
-    return flavor_wire(flavor)
-
-
-# --- operations ------------------------------------------------------------------------------------------------------
-
-
-def operation_wire(operation: Operation) -> wire.Operation:
-    return wire.Operation.model_validate(operation)
-
-
-def get_operation(tx: Transaction, principal: Principal, operation_id: str) -> wire.Operation:
-    operation = operations.get(tx, operation_id, project_of(principal))
-    if operation is None:
-        raise OperationUnknown(f"there is no operation {operation_id!r}")
-    return operation_wire(operation)
-
-
-def list_operations(
-    tx: Transaction, principal: Principal, paging: Paging, resource: str | None, state: wire.OperationState | None
-) -> Page[wire.Operation]:
-    found = operations.page(tx, paging, project_of(principal), resource, state)
-    return paging.page(
-        [operation_wire(item) for item in found], key=lambda item: [item.created_at.isoformat(), item.id]
-    )

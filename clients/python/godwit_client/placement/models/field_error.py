@@ -1,39 +1,38 @@
 from __future__ import annotations
 
-import datetime
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-T = TypeVar("T", bound="Heartbeat")
+T = TypeVar("T", bound="FieldError")
 
 
 @_attrs_define
-class Heartbeat:
-    """The last answer of a node's agent.
+class FieldError:
+    """One thing that is wrong with one field.
 
     Attributes:
-        seen_at (datetime.datetime):
-        generation (int):
+        field (str):
+        message (str):
     """
 
-    seen_at: datetime.datetime
-    generation: int
+    field: str
+    message: str
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        seen_at = self.seen_at.isoformat()
+        field = self.field
 
-        generation = self.generation
+        message = self.message
 
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
         field_dict.update(
             {
-                "seen_at": seen_at,
-                "generation": generation,
+                "field": field,
+                "message": message,
             }
         )
 
@@ -42,17 +41,17 @@ class Heartbeat:
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
         d = dict(src_dict)
-        seen_at = datetime.datetime.fromisoformat(d.pop("seen_at"))
+        field = d.pop("field")
 
-        generation = d.pop("generation")
+        message = d.pop("message")
 
-        heartbeat = cls(
-            seen_at=seen_at,
-            generation=generation,
+        field_error = cls(
+            field=field,
+            message=message,
         )
 
-        heartbeat.additional_properties = d
-        return heartbeat
+        field_error.additional_properties = d
+        return field_error
 
     @property
     def additional_keys(self) -> list[str]:

@@ -1,0 +1,1 @@
+"""Use cases, by resource. Each runs in the transaction it is given."""

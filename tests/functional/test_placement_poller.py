@@ -1,0 +1,111 @@
+"""The poller hears heartbeats, rings for what they call for, and is held up by nobody's silence."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import select, update
+
+from dataplane.entries import Forward
+from services.netagent.wire import Changes, State
+from services.placement import bells
+from services.placement.model import Node
+from services.placement.poller import DIFFERENT_POLLS, Poller, is_resync_due
+from tests.functional.controller import Agent, Controller, running
+from tests.functional.ledger import Ledger
+
+PERIOD_S = 0.2
+
+
+@pytest.fixture
+def cloud(placement_database: str, ledger: Ledger) -> Iterator[Controller]:
+    with running(placement_database, ledger) as controller:
+        yield controller
+
+
+class Line:
+    """The way to one agent: one that is cut never answers."""
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+
+    async def state(self) -> State:
+        if self._agent.cut:
+            await asyncio.Event().wait()
+        return self._agent.executor.realized()
+
+    async def changes(self, after: int, wait_s: float) -> Changes:
+        await asyncio.sleep(wait_s)
+        return Changes(next=after)
+
+
+def poll(cloud: Controller, rounds: int = 1) -> None:
+    poller = Poller(cloud.database, lambda node: Line(cloud.fleet.agents[node.id]), PERIOD_S)
+
+    async def poll_rounds() -> None:
+        for _ in range(rounds):
+            await poller.round()
+
+    asyncio.run(poll_rounds())
+
+
+def conditions(cloud: Controller) -> dict[str, str]:
+    return {node["name"]: node["condition"] for node in cloud.get("/nodes")["items"]}
+
+
+def everybody_was_heard(cloud: Controller, ago: timedelta) -> None:
+    with cloud.database.transaction() as tx:
+        tx.session.execute(update(Node).values(seen_at=datetime.now(UTC) - ago))
+
+
+def test_a_silent_node_is_unreachable_and_no_other_is(cloud: Controller) -> None:
+    cloud.fleet["hypervisor-2"].cut = True
+    everybody_was_heard(cloud, ago=timedelta(seconds=10))
+    poll(cloud)
+    seen = conditions(cloud)
+    assert {name for name, condition in seen.items() if condition != "up"} == {"hypervisor-2"}
+
+
+def test_a_node_that_returns_is_brought_up_to_date(cloud: Controller) -> None:
+    agent = cloud.fleet["hypervisor-2"]
+    agent.cut = True
+    cloud.hear()
+    body = {"name": "web", "zone": "zone-a", "flavor": "small", "hypervisor": "hypervisor-1", "allocate": ["ipv4"]}
+    cloud.post("/instances", body, "operator")
+    cloud.settle()
+    agent.cut = False
+    cloud.lose_bells()
+    poll(cloud)
+    assert (bells.NODE, (str(agent.id),)) in cloud.rung
+
+
+def test_a_node_that_stays_different_is_sent_everything(cloud: Controller) -> None:
+    web = cloud.instance("web", allocate=["ipv4"])
+    agent = cloud.fleet[web["hypervisor"]]
+    forwards = agent.kernel.table(Forward)
+    agent.kernel.remove(Forward, next(iter(forwards)))
+    agent.executor.verify()
+    cloud.lose_bells()
+    poll(cloud, DIFFERENT_POLLS - 1)
+    assert cloud.rung == []
+    poll(cloud, DIFFERENT_POLLS)
+    assert (bells.RESYNC, (str(agent.id),)) in cloud.rung
+    cloud.reconciler.sync.whole(agent.id)
+    assert len(forwards) == 1
+
+
+def test_a_node_that_is_as_it_should_be_rings_nothing(cloud: Controller) -> None:
+    cloud.instance("web", allocate=["ipv4"])
+    cloud.lose_bells()
+    poll(cloud, 2)
+    assert cloud.rung == []
+    with cloud.database.transaction() as tx:
+        assert all(node.generation == node.applied_generation for node in tx.session.scalars(select(Node)))
+
+
+def test_what_stays_different_is_sent_ever_more_rarely() -> None:
+    due = [count for count in range(1, 60) if is_resync_due(count)]
+    assert due == [3, 6, 12, 24, 48]
