@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from uuid import UUID
 
 import httpx
 import pytest
@@ -154,7 +155,7 @@ def test_a_token_is_made_offline(key: Path, audience: str, capsys: pytest.Captur
     assert run(["token", "create", "--key", str(key), "--project", "shop", "--role", "operator"]) == 0
     token = capsys.readouterr().out.strip()
     principal = Verifier.from_directory(key.parent / "trusted", audience).verify(token)
-    assert (principal.project, principal.roles) == ("shop", {"operator"})
+    assert (principal.project, principal.roles) == ("shop", frozenset({"operator"}))
     assert run(["token", "show", token, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["project"] == "shop"
 
@@ -178,7 +179,7 @@ def test_what_is_no_token_is_one_line(token: str, capsys: pytest.CaptureFixture[
 
 class Thing:
     def __init__(self, number: int) -> None:
-        self.id = find.UUID(int=number)
+        self.id = UUID(int=number)
 
 
 def test_names_are_told_from_ids_and_addresses() -> None:
