@@ -22,6 +22,7 @@ class LegState(enum.StrEnum):
     ACTIVE = "active"  # carries the guest's traffic; every other leg of that guest is down
     STANDBY = "standby"  # in place, its bridge port disabled
     LEAVING = "leaving"  # another leg may take over at any time; ours is not defended
+    UNSOUND = "unsound"  # only ever read: the link is not as we make it, or plays none of these parts
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,11 +16,10 @@ import time
 from typing import Final, Protocol
 
 from dataplane import netlink as nl
-from dataplane.linux import OUR_PROTOCOL, Link, Linux, Route
-from dataplane.mirror import GROUP_LINK
+from dataplane.linux import OUR_PROTOCOL, PORT_FORWARDING, Link, Linux
+from dataplane.mirror import GROUP_LINK, Mirror
 from dataplane.routes import FALLBACK_METRIC, FORWARD_METRIC, FORWARDING
 
-FORWARDING_STATE: Final = 3  # of a bridge port
 IN_FLIGHT_SECONDS: Final = 0.002  # packets already on their way to the guest
 CARRIER_SECONDS: Final = 1.0
 
@@ -40,6 +39,7 @@ class Handover:
 
     def __init__(self, kernel: Linux) -> None:
         self._kernel = kernel
+        self._routes = Mirror(kernel, (FORWARDING,), OUR_PROTOCOL)
         self._lock = threading.Lock()
         self._legs: dict[str, tuple[nl.Notifications, Linux]] = {}
         self._changed = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
@@ -49,6 +49,7 @@ class Handover:
         self.forget(link)
         with self._lock:
             self._legs[link] = (nl.Notifications((GROUP_LINK,), descriptor=events), Linux(inside))
+            self._routes.by_link(0)  # read now, so that at the switch only what changed since is
         os.eventfd_write(self._changed, 1)
 
     def forget(self, link: str) -> None:
@@ -90,16 +91,16 @@ class Handover:
             return False
         ports = self._kernel.links(link.netnsid)
         return any(
-            port.running and port.port_state == FORWARDING_STATE and not port.mute
+            port.running and port.port_state == PORT_FORWARDING and not port.mute
             for port in ports
             if port.index != link.peer
         )
 
     def _step_aside(self, link: Link, inside: Linux) -> None:
-        table = list(self._kernel.routes(FORWARDING, OUR_PROTOCOL))
-        saved = {row.prefix for row in table if row.metric == FALLBACK_METRIC}
-        routes: list[Route] = [
-            row for row in table if row.metric == FORWARD_METRIC and row.oif == link.index and row.prefix in saved
+        routes = [
+            row
+            for row in self._routes.by_link(link.index)
+            if row.metric == FORWARD_METRIC and self._routes.get(FORWARDING, row.prefix, FALLBACK_METRIC) is not None
         ]
         try:
             for route in routes:

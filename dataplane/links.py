@@ -24,7 +24,7 @@ from dataplane.driver import DriverError
 from dataplane.entries import Leg, LegState
 from dataplane.guests import NIC, Guests
 from dataplane.handover import Watched
-from dataplane.linux import BridgePort, Interface, Link, Linux
+from dataplane.linux import PORT_FORWARDING, BridgePort, Interface, Link, Linux
 from dataplane.routes import refusals
 
 GATEWAY_MAC: Final = "02:00:00:00:00:01"
@@ -33,8 +33,6 @@ MTU: Final = 1500
 MADE, ADOPTED = "godwit leg", "godwit tap"  # aliases; a tap was here before us and stays after us
 CARRIER_SECONDS: Final = 2.0
 GRACE_SECONDS: Final = 0.1  # for a leaving leg to step aside
-
-FORWARDING: Final = 3  # a bridge port's state; that of a link that is down is 0, disabled
 
 SYSCTLS: Final = {
     "ipv4/conf/{}/forwarding": 1,
@@ -85,25 +83,24 @@ class Legs:
         return found
 
     def _read(self, link: Link, declared: Leg, addresses: set[Interface]) -> Leg:
+        adopted = link.alias.startswith(ADOPTED)
         sound = link.up and addresses.issuperset(GATEWAYS)
-        if not link.alias.startswith(ADOPTED):
-            sound = sound and link.mac == GATEWAY_MAC and link.mtu == MTU
-            if sound and declared.state is not LegState.LEAVING:
-                return replace(declared, state=self._part(link))
-        if sound:
+        if not sound or not (adopted or (link.mac == GATEWAY_MAC and link.mtu == MTU)):
+            return replace(declared, state=LegState.UNSOUND)
+        if adopted or declared.state is LegState.LEAVING:
             return declared
-        return replace(declared, state=LegState.STANDBY if declared.state is LegState.LEAVING else LegState.LEAVING)
+        return replace(declared, state=self._part(link))
 
     def _part(self, link: Link) -> LegState:
-        """What the leg really does; LEAVING stands for "neither one nor the other"."""
+        """What the leg really does."""
         ports = self._ports(link)
         ours = next((port for port in ports if port.index == link.peer), None)
         if ours is None:
-            return LegState.LEAVING
+            return LegState.UNSOUND
         if not ours.up:
             return LegState.STANDBY
         alone = not any(port.up for port in ports if port.index != link.peer)
-        return LegState.ACTIVE if alone and ours.port_state == FORWARDING else LegState.LEAVING
+        return LegState.ACTIVE if alone and ours.port_state == PORT_FORWARDING else LegState.UNSOUND
 
     def _ports(self, link: Link) -> list[Link]:
         """The ports of the guest's bridge."""
@@ -209,9 +206,9 @@ class Legs:
         if not (ours.up and ours.running and link.running):
             inside.set_link(ours.index, up=True)
             self._await_carrier(link, ours, inside)
-        inside.set_port(ours.index, BridgePort(FORWARDING, mute=None))
+        inside.set_port(ours.index, BridgePort(PORT_FORWARDING, mute=None))
         inside.steer(ours.index, GATEWAY_MAC)  # what leaves the guest, leaves it by us
-        inside.set_port(ours.index, BridgePort(FORWARDING, mute=False))  # what tells the others
+        inside.set_port(ours.index, BridgePort(PORT_FORWARDING, mute=False))  # what tells the others
         self._take_from(ports, inside)
 
     @staticmethod

@@ -45,6 +45,11 @@ class Mirror:
         self._follow()
         return self._rows.get((table, prefix, metric))
 
+    def by_link(self, index: int) -> list[Route]:
+        """The rows by one link, at the cost of those rows alone."""
+        self._follow()
+        return [self._rows[key] for key in self._by_link.get(index, ())]
+
     def read(self, table: int) -> list[Route]:
         """All rows of a table, from the kernel itself."""
         self._load()

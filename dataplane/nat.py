@@ -145,7 +145,7 @@ class Nat:
 
     def attach(self, public_link: str, private_link: str) -> None:
         """Put the programs on the links, by their role; on links that have one already it is swapped, and no packet
-        passes between. Raises BpfError."""
+        passes between; on links that have these, nothing is done. Raises OSError, of which BpfError is one."""
         for role, link in (("public", public_link), ("private", private_link)):
             self._attach(role, socket.if_nametoindex(link))
 
@@ -166,8 +166,10 @@ class Nat:
     def _attach(self, role: str, ifindex: int) -> None:
         pin = self._pins / f"link_{role}"
         if pin.exists():
-            if self._on(role)[0] == ifindex:
-                libbpf.update_link(libbpf.pinned(pin), self._program(role))
+            on, program = self._on(role)
+            if on == ifindex:
+                if program != libbpf.program_id(self._program(role)):
+                    libbpf.update_link(libbpf.pinned(pin), self._program(role))
                 return
             pin.unlink()  # its interface is gone, or plays another role now
         libbpf.pin(libbpf.attach_xdp(self._program(role), ifindex), pin)

@@ -11,7 +11,7 @@ import errno
 from collections.abc import Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from ipaddress import IPv4Address, IPv6Address
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from dataplane.driver import DriverError
 from dataplane.entries import Anchor, Discard, Fallback, Forward, Peer
@@ -92,6 +92,7 @@ class _Routes(Generic[R]):
     """A driver whose entries are routes of one table; subclasses say how an entry and a route translate."""
 
     table: int
+    metric = 0  # of every row, where a key is a prefix
 
     def __init__(self, tables: RouteTable) -> None:
         self._tables = tables
@@ -113,7 +114,7 @@ class _Routes(Generic[R]):
 
     def _place(self, key: Hashable) -> tuple[Prefix, int]:
         """(prefix, metric) of a key."""
-        raise NotImplementedError
+        return cast("Prefix", key), self.metric
 
     def _route(self, entry: R) -> Route:
         raise NotImplementedError
@@ -140,7 +141,7 @@ class Anchors(_Routes[Anchor]):
     table = ANNOUNCEMENTS
 
     def _place(self, key: Hashable) -> tuple[Prefix, int]:
-        return key  # type: ignore[return-value]  # an Anchor's key is its place
+        return cast("tuple[Prefix, int]", key)
 
     def _route(self, entry: Anchor) -> Route:
         if not 0 < entry.sequence <= LAST_METRIC:
@@ -155,10 +156,7 @@ class Discards(_Routes[Discard]):
     """`unreachable` routes of last resort in the main table."""
 
     entry = Discard
-    table = MAIN
-
-    def _place(self, key: Hashable) -> tuple[Prefix, int]:
-        return key, LAST_METRIC  # type: ignore[return-value]  # a Discard's key is its prefix
+    table, metric = MAIN, LAST_METRIC
 
     def _route(self, entry: Discard) -> Route:
         return Route(self.table, entry.prefix, LAST_METRIC, unreachable=True)
@@ -171,7 +169,7 @@ class Forwards(_Routes[Forward]):
     """Routes to guests' links in the forwarding table, each with its permanent neighbour."""
 
     entry = Forward
-    table = FORWARDING
+    table, metric = FORWARDING, FORWARD_METRIC
 
     def put(self, entry: Forward) -> None:
         route = self._route(entry)
@@ -191,9 +189,6 @@ class Forwards(_Routes[Forward]):
             if neighbour is not None and neighbour.protocol == OUR_PROTOCOL:
                 with refusals("neighbour", address):
                     self._kernel.delete_neighbour(held.oif, address)
-
-    def _place(self, key: Hashable) -> tuple[Prefix, int]:
-        return key, FORWARD_METRIC  # type: ignore[return-value]  # a Forward's key is its prefix
 
     def _route(self, entry: Forward) -> Route:
         gateway = link_local(entry.mac) if entry.prefix.version == 6 else None
@@ -218,14 +213,11 @@ class Fallbacks(_Routes[Fallback]):
     """Routes by the VXLAN link that the kernel takes when a guest's link has no carrier."""
 
     entry = Fallback
-    table = FORWARDING
+    table, metric = FORWARDING, FALLBACK_METRIC
 
     def __init__(self, tables: RouteTable, vxlan_link: str) -> None:
         super().__init__(tables)
         self._vxlan_link = vxlan_link
-
-    def _place(self, key: Hashable) -> tuple[Prefix, int]:
-        return key, FALLBACK_METRIC  # type: ignore[return-value]  # a Fallback's key is its prefix
 
     def _route(self, entry: Fallback) -> Route:
         gateway = link_local(endpoint_mac(entry.peer))

@@ -84,15 +84,16 @@ def _delta(position: Position | None, held: Held, delta: wire.Delta) -> Change:
 
 
 def _check_budget(held: Held, removals: list[wire.EntryKey], tombstones: list[wire.Tombstone]) -> None:
-    """Removals that an operation asked for don't count."""
-    asked = {tombstone.entry for tombstone in tombstones if tombstone.operation is not None}
+    """Removals that somebody asked for don't count."""
+    asked = {tombstone.entry for tombstone in tombstones if tombstone.asked_by is not None}
     unasked = sum(key not in asked for key in removals)
-    emptied = unasked > 0 and len(removals) == len(held)
     budget = max(BUDGET_LEAST, len(held) // BUDGET_SHARE)
-    if unasked > budget or (emptied and unasked == len(held)):
+    if unasked > budget:
         raise RemovalBudget(
-            f"{unasked} of {len(held)} entries would be removed that no operation asked for; at most {budget} may"
+            f"{unasked} of {len(held)} entries would go that nobody asked to remove; at most {budget} may"
         )
+    if 0 < unasked == len(held):
+        raise RemovalBudget(f"all {unasked} entries would go, and nobody asked to remove any; that is never allowed")
 
 
 def _at(position: Position) -> str:

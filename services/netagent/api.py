@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from typing import Annotated, TypeVar
@@ -63,9 +62,7 @@ def router(
     edge: EdgeRoutes | None,
     tokens: Tokens,
     health: Health,
-    asked: threading.Event,
 ) -> APIRouter:
-    """`asked` is set whenever somebody has seen what the kernel holds."""
 
     async def authenticated(authorization: Annotated[str, Header(include_in_schema=False)] = "") -> None:
         if not authorization.startswith("Bearer "):
@@ -81,13 +78,11 @@ def router(
 
     @private.get("/state", operation_id="getState", tags=["agent"])
     async def get_state() -> wire.State:
-        asked.set()
         realized = reconciler.realized()
         return wire.State(epoch=realized.epoch, generation=realized.generation, digest=realized.digest)
 
     @private.get("/realized", operation_id="getRealized", tags=["agent"])
     async def get_realized() -> wire.Realized:
-        asked.set()
         return reconciler.realized()
 
     @private.put("/snapshot", operation_id="putSnapshot", tags=["agent"])

@@ -7,6 +7,8 @@ so a restart changes no traffic.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,17 +38,27 @@ from services.netagent.settings import AgentSettings, Role
 
 log = structlog.get_logger()
 
+AGAIN_S = 1.5  # what was mended is compared again so soon
+
 
 class SettingMissing(Exception):
     """A role needs a setting that is not there."""
 
 
-def drivers(settings: AgentSettings, kernel: Linux) -> list[Driver[Any]]:
-    """The tables of this node's role, in the order in which rows are put. Attaches the BPF programs.
+@dataclass(frozen=True)
+class Tables:
+    """A node's tables, in the order in which rows are put; and what puts back the programs that read them."""
+
+    drivers: list[Driver[Any]]
+    attach: Callable[[], None] = lambda: None  # repeated, it changes nothing; raises OSError
+
+
+def tables_of(settings: AgentSettings, kernel: Linux) -> Tables:
+    """The tables of this node's role. Attaches the BPF programs.
 
     Raises SettingMissing, BpfError, BuildError.
     """
-    tables = RouteTable(kernel)
+    routes = RouteTable(kernel)
     match settings.role:
         case Role.HYPERVISOR:
             pins, cache = _bpf(settings)
@@ -56,22 +68,27 @@ def drivers(settings: AgentSettings, kernel: Linux) -> list[Driver[Any]]:
             for leg in legs.observe().values():
                 guard.attach(leg.link)  # the present build, in one swap
                 _resume(legs, leg)
-            return [
-                legs,
-                GuardPorts(guard),
-                GuardAddresses(guard),
-                Peers(kernel, settings.vxlan_link),
-                Forwards(tables),
-                Fallbacks(tables, settings.vxlan_link),
-                GuestAddresses(legs, guests, link_of),
-                Anchors(tables),
-            ]
+            return Tables(
+                [
+                    legs,
+                    GuardPorts(guard),
+                    GuardAddresses(guard),
+                    Peers(kernel, settings.vxlan_link),
+                    Forwards(routes),
+                    Fallbacks(routes, settings.vxlan_link),
+                    GuestAddresses(legs, guests, link_of),
+                    Anchors(routes),
+                ]
+            )
         case Role.GATEWAY:
             nat = Nat(*_bpf(settings))
             nat.attach(settings.public_link, settings.private_link)
-            return [NatOutbound(nat), NatInbound(nat), Anchors(tables)]
+            return Tables(
+                [NatOutbound(nat), NatInbound(nat), Anchors(routes)],
+                lambda: nat.attach(settings.public_link, settings.private_link),
+            )
         case Role.EDGE:
-            return [Discards(tables)]
+            return Tables([Discards(routes)])
 
 
 def _resume(legs: Legs, leg: Leg) -> None:
@@ -95,13 +112,15 @@ def _needed(value: Path | None, name: str) -> Path:
 
 
 class Watch:
-    """Compares the whole with the kernel every so often, shows what differs, then mends it."""
+    """Compares the whole with the kernel every so often, and mends what differs.
 
-    def __init__(self, reconciler: Reconciler, feed: Feed, settings: AgentSettings) -> None:
-        self.asked = threading.Event()
+    What differed is told by `Reconciler.realized` until the next comparison.
+    """
+
+    def __init__(self, reconciler: Reconciler, attach: Callable[[], None], every_s: float) -> None:
         self._reconciler = reconciler
-        self._feed = feed
-        self._settings = settings
+        self._attach = attach
+        self._every_s = every_s
         self._stopped = threading.Event()
 
     def start(self) -> None:
@@ -111,30 +130,39 @@ class Watch:
         self._stopped.set()
 
     def _run(self) -> None:
-        while not self._stopped.wait(self._settings.verify_seconds):
-            self.asked.clear()
+        wait_s = self._every_s
+        while not self._stopped.wait(wait_s):
+            wait_s = self._every_s
+            self._hold()
             if self._reconciler.verify():
                 seen = self._reconciler.realized()
                 log.warning("node.drifted", failed=[f.model_dump() for f in seen.failed[:10]], digest=seen.digest)
-                self._feed.drifted()
-                self.asked.wait(self._settings.show_drift_seconds)
-                self._reconciler.repair()
+                self._reconciler.repair(tell=False)
+                wait_s = min(wait_s, AGAIN_S)
+
+    def _hold(self) -> None:
+        """A link that was made anew has lost its program."""
+        try:
+            self._attach()
+        except OSError as error:  # the link is not there: the next round finds it
+            log.warning("node.not_attached", error=str(error))
 
 
 def build(settings: AgentSettings, kernel: Linux) -> tuple[FastAPI, Watch]:
     """The agent, its kernel already made to match its checkpoint."""
     checkpoint = SqliteCheckpoint(settings.state_directory / "checkpoint.sqlite")
-    reconciler = Reconciler(settings.node, drivers(settings, kernel), checkpoint)
+    tables = tables_of(settings, kernel)
+    reconciler = Reconciler(settings.node, tables.drivers, checkpoint)
     reconciler.repair()
     feed = Feed()
-    watch = Watch(reconciler, feed, settings)
+    watch = Watch(reconciler, tables.attach, settings.verify_seconds)
     edge = None
     if settings.role is Role.EDGE:
         edge = EdgeRoutes(kernel, feed)
         edge.start()
     tokens = Tokens(Verifier.from_directory(settings.issuer_keys, f"node/{settings.node}"))
     health = Health(name=settings.name, node=str(settings.node), role=settings.role)
-    app = create_app("Godwit netagent", [router(reconciler, feed, edge, tokens, health, watch.asked)])
+    app = create_app("Godwit netagent", [router(reconciler, feed, edge, tokens, health)])
     held = reconciler.realized()
     log.info("agent.ready", role=settings.role, generation=held.generation, failed=len(held.failed))
     return app, watch

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -32,6 +33,7 @@ __all__ = [
     "AgentClient",
     "AsyncAgentClient",
     "BaseMismatch",
+    "Dial",
     "MalformedMessage",
     "NotAnEdge",
     "RemovalBudget",
@@ -47,17 +49,29 @@ PATIENCE_S = 5.0  # beyond a long poll's own wait
 _ROUTES = TypeAdapter(list[EdgeRoute])
 
 
-def tls_context(certificate: Path, certificate_key: Path, node_ca: Path) -> ssl.SSLContext:
-    """Shows the controller's certificate and trusts the nodes' authority alone.
+@dataclass(frozen=True)
+class Dial:
+    """Whom to dial, and what to show: the controller's certificate and a token for that node."""
 
-    Host names are not checked, for nodes are dialled by address; the node's id is, by the clients.
-    """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_REQUIRED
-    context.load_verify_locations(node_ca)
-    context.load_cert_chain(certificate, certificate_key)
-    return context
+    url: str
+    node: UUID
+    token: TokenSource
+    certificate: Path
+    certificate_key: Path
+    node_ca: Path
+    timeout_s: float = 5.0
+
+    def tls(self) -> ssl.SSLContext:
+        """Shows the controller's certificate and trusts the nodes' authority alone.
+
+        Host names are not checked, for nodes are dialled by address; the node's id is, by the clients.
+        """
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(self.node_ca)
+        context.load_cert_chain(self.certificate, self.certificate_key)
+        return context
 
 
 def check_identity(response: httpx.Response, node: UUID) -> None:
@@ -83,18 +97,9 @@ class AgentClient(ServiceClient):
     Every method raises Unreachable (it may have taken effect), WrongAgent, or the error the agent answered with.
     """
 
-    def __init__(
-        self,
-        url: str,
-        node: UUID,
-        token: TokenSource,
-        certificate: Path,
-        certificate_key: Path,
-        node_ca: Path,
-        timeout_s: float = 5.0,
-    ) -> None:
-        super().__init__(url, token, timeout_s, verify=tls_context(certificate, certificate_key, node_ca))
-        self._node = node
+    def __init__(self, dial: Dial) -> None:
+        super().__init__(dial.url, dial.token, dial.timeout_s, verify=dial.tls())
+        self._node = dial.node
 
     def request(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
         try:
@@ -137,20 +142,10 @@ class AgentClient(ServiceClient):
 class AsyncAgentClient:
     """The part of an agent that the poller hears, for asyncio."""
 
-    def __init__(
-        self,
-        url: str,
-        node: UUID,
-        token: TokenSource,
-        certificate: Path,
-        certificate_key: Path,
-        node_ca: Path,
-        timeout_s: float = 5.0,
-    ) -> None:
-        context = tls_context(certificate, certificate_key, node_ca)
-        self._http = httpx.AsyncClient(base_url=url, timeout=timeout_s, verify=context)
-        self._token = token
-        self._node = node
+    def __init__(self, dial: Dial) -> None:
+        self._http = httpx.AsyncClient(base_url=dial.url, timeout=dial.timeout_s, verify=dial.tls())
+        self._token = dial.token
+        self._node = dial.node
 
     async def state(self) -> State:
         return State.model_validate_json(await self._get("/state"))

@@ -42,10 +42,6 @@ class Desired:
     def rows(self, key: wire.EntryKey) -> list[Entry]:
         return self._rows.get(key, [])
 
-    def wanted(self, of: type[Any]) -> dict[Hashable, Entry]:
-        """All wanted rows of one table."""
-        return {key: self.row((kind, key)) for kind, key in self._owners if kind is of}
-
     def row(self, key: RowKey) -> Entry:
         """The wanted row of that key; if several entries ask for it, the last one's."""
         return next(reversed(self._owners[key].values()))

@@ -18,7 +18,7 @@ class MalformedMessage(Invalid):
 
 
 class StaleGeneration(Conflict):
-    """The message is older than what this node was given, or contradicts it at the same generation."""
+    """The message is older than what this node was given."""
 
     code = "agent.stale_generation"
 
@@ -30,7 +30,7 @@ class BaseMismatch(Conflict):
 
 
 class RemovalBudget(Conflict):
-    """The message removes too much that no operation asked to remove."""
+    """The message removes too much that nobody asked to remove."""
 
     code = "agent.removal_budget"
 

@@ -1,4 +1,4 @@
-"""What the kernel tells of its own accord: at an edge, the routes that BIRD installs; everywhere, drift.
+"""What an edge's kernel tells of its own accord: the routes that BIRD installs.
 
 A `Feed` numbers the events and lets a long poll wait for them. It is lossy: a wake-up, re-derived by polling.
 """
@@ -23,11 +23,10 @@ from services.netagent.wire import Changes, EdgeRoute
 log = structlog.get_logger()
 
 REMEMBERED = 4096  # events
-DRIFT = ""
 
 
 class Feed:
-    """Numbered events: a prefix whose route changed, or drift. Thread-safe.
+    """Numbered events: a prefix whose route changed. Thread-safe.
 
     Numbers go on rising when the agent restarts, so that who waits for the next one is not told the past as new.
     """
@@ -38,17 +37,11 @@ class Feed:
         self._events: deque[tuple[int, str]] = deque(maxlen=REMEMBERED)
         self._waiting: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
 
-    def drifted(self) -> None:
-        self._add([DRIFT])
-
     def routes_changed(self, prefixes: Iterable[Prefix]) -> None:
-        self._add([str(prefix) for prefix in prefixes])
-
-    def _add(self, events: list[str]) -> None:
         with self._lock:
-            for event in events:
+            for prefix in prefixes:
                 self._last += 1
-                self._events.append((self._last, event))
+                self._events.append((self._last, str(prefix)))
             waiting = list(self._waiting)
         for loop, event_seen in waiting:
             if not loop.is_closed():
@@ -57,9 +50,8 @@ class Feed:
     def since(self, after: int) -> Changes:
         """What came after event number `after`; to one that was never given, no event but the present number."""
         with self._lock:
-            events = [event for number, event in self._events if number > after] if after else []
-            prefixes = dict.fromkeys(event for event in events if event != DRIFT)
-            return Changes(next=self._last, drifted=DRIFT in events, prefixes=list(prefixes))
+            prefixes = dict.fromkeys(prefix for number, prefix in self._events if after and number > after)
+            return Changes(next=self._last, prefixes=list(prefixes))
 
     async def wait(self, after: int, seconds: float) -> Changes:
         """The same, waiting until there is something."""

@@ -89,14 +89,18 @@ class Reconciler:
             self._answer = self._summary()
             return bool(self._failures or self._unwanted or self._leftovers)
 
-    def repair(self) -> None:
-        """Put what is missing, and drop what is ours and not wanted, as far as it is known to be."""
+    def repair(self, *, tell: bool = True) -> None:
+        """Put what is missing, and drop what is ours and not wanted, as far as it is known to be.
+
+        Unless we are to `tell`, `realized` goes on telling what was seen before, until the next read-back.
+        """
         with self._lock:
             if self._position is None:
                 return
             self._compare()
             self._mend()
-            self._answer = self._summary()
+            if tell:
+                self._answer = self._summary()
 
     # --- a change ----------------------------------------------------------------------------------------------------
 

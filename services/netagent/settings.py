@@ -11,7 +11,7 @@ from uuid import UUID
 from pydantic import BeforeValidator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
-from common.settings import Settings
+from common.settings import Listen, Settings, by_commas
 
 
 class Role(enum.StrEnum):
@@ -20,10 +20,6 @@ class Role(enum.StrEnum):
     HYPERVISOR = "hypervisor"
     GATEWAY = "gateway"
     EDGE = "edge"
-
-
-def _split(value: object) -> object:
-    return [part for part in value.split(",") if part] if isinstance(value, str) else value
 
 
 class AgentSettings(Settings):
@@ -38,7 +34,7 @@ class AgentSettings(Settings):
     pin_directory: Path | None = None  # on bpffs; hypervisors and gateways
     build_directory: Path | None = None  # compiled BPF programs
     guest_socket: Path | None = None  # of the guest helper; hypervisors
-    listen: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]  # e.g. tcp:172.30.0.11:8443
+    listen: Listen  # e.g. tcp:172.30.0.11:8443
     certificate: Path
     certificate_key: Path
     controller_ca: Path
@@ -46,8 +42,6 @@ class AgentSettings(Settings):
     public_link: str = ""  # gateways
     private_link: str = ""
     vxlan_link: str = "vx0"
-    host_prefixes: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_split)] = ()
+    host_prefixes: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(by_commas)] = ()
     """Fabric and management, which no guest may send to."""
     verify_seconds: float = 10.0
-    show_drift_seconds: float = 1.5
-    """How long drift stays to be seen before it is mended, unless it is asked for earlier."""

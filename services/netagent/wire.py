@@ -25,6 +25,8 @@ NOWHERE = IPv4Address(0)
 
 
 class Kind(enum.IntEnum):
+    """Which class of entry: its number in messages, checkpoints and the controller's rows, never reused."""
+
     PORT = 1
     ADDRESS = 2
     PEER = 3
@@ -264,10 +266,13 @@ _SNAPSHOT, _DELTA = 1, 2
 
 @dataclass(frozen=True, slots=True)
 class Tombstone:
-    """An entry to remove, and the Operation that asked for it (None: nobody did; such removals are budgeted)."""
+    """An entry to remove, and who asked for it: an Operation, or the target whose owner changed its addresses.
+
+    None: nobody did; such removals are budgeted.
+    """
 
     entry: EntryKey
-    operation: UUID | None = None
+    asked_by: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,9 +312,9 @@ def _pack(
         key, value = entry.key(), entry.value()
         parts.append(struct.pack("!BBH", entry.kind, len(key), len(value)) + key + value)
     for tombstone in tombstones:
-        operation = tombstone.operation.bytes if tombstone.operation else bytes(16)
+        asked_by = tombstone.asked_by.bytes if tombstone.asked_by else bytes(16)
         parts.append(struct.pack("!BB", tombstone.entry.kind, len(tombstone.entry.key)))
-        parts.append(tombstone.entry.key + operation)
+        parts.append(tombstone.entry.key + asked_by)
     body = b"".join(parts)
     return body + hashlib.blake2b(body, digest_size=16).digest()
 
@@ -336,8 +341,8 @@ def parse(raw: bytes) -> Snapshot | Delta:
             kind, key_length = struct.unpack_from("!BB", body, offset)
             offset += 2
             key = body[offset : offset + key_length]
-            operation = body[offset + key_length : offset + key_length + 16]
-            tombstones.append(Tombstone(EntryKey(Kind(kind), key), UUID(bytes=operation) if any(operation) else None))
+            asked_by = body[offset + key_length : offset + key_length + 16]
+            tombstones.append(Tombstone(EntryKey(Kind(kind), key), UUID(bytes=asked_by) if any(asked_by) else None))
             offset += key_length + 16
     except (struct.error, ValueError) as error:
         raise Malformed(str(error)) from error
@@ -382,8 +387,7 @@ class EdgeRoute(BaseModel):
 
 
 class Changes(BaseModel):
-    """What happened at the agent since event number `after`: lossy, a wake-up only."""
+    """What happened at an edge since event number `after`: lossy, a wake-up only."""
 
     next: int
-    drifted: bool = False
     prefixes: list[str] = []  # whose edge routes changed

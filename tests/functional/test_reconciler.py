@@ -257,6 +257,19 @@ def test_drift_is_seen_then_repaired(node: Node) -> None:
     assert not node.agent.verify()
 
 
+def test_what_was_mended_is_told_at_the_next_read_back(node: Node) -> None:
+    node.agent.apply(snapshot(5, PORT, address(1), address(2)))
+    node.kernel.remove(Anchor, (prefix(1), 1))
+    assert node.agent.verify()
+
+    node.agent.repair(tell=False)
+
+    assert node.anchors() == {(prefix(1), 1), (prefix(2), 1)}
+    assert node.agent.realized().digest == digest(PORT, address(2))
+    assert not node.agent.verify()
+    assert node.agent.realized().digest == digest(PORT, address(1), address(2))
+
+
 def test_a_row_of_ours_that_nobody_asked_for_is_seen_then_removed(node: Node) -> None:
     node.agent.apply(snapshot(5, PORT, address(1)))
     node.kernel.alter(Anchor(prefix(66), 4))

@@ -23,7 +23,7 @@ from common.auth import Principal, Signer
 from common.errors import DomainError
 from common.http import Unreachable
 from services.netagent import wire
-from services.netagent.client import AgentClient, BaseMismatch, MalformedMessage, StaleGeneration, WrongAgent
+from services.netagent.client import AgentClient, BaseMismatch, Dial, MalformedMessage, StaleGeneration, WrongAgent
 from services.netagent.render import link_name
 from tests.kernel.hosts import REPOSITORY, Helper, Host, hosts, needs_root, until
 from tests.kernel.rig import bpffs
@@ -55,12 +55,14 @@ class Agent:
         signer = Signer.from_file(self.pki.signing_key(PLACEMENT))
         principal = Principal("placement", "", frozenset({role}))
         return AgentClient(
-            f"https://{self.node.management}:{AGENT_PORT}",
-            node.id,
-            token=lambda: signer.sign(principal, [f"node/{node.id}"]),
-            certificate=identity.certificate,
-            certificate_key=identity.key,
-            node_ca=self.pki.nodes.certificate,
+            Dial(
+                f"https://{self.node.management}:{AGENT_PORT}",
+                node.id,
+                lambda: signer.sign(principal, [f"node/{node.id}"]),
+                identity.certificate,
+                identity.key,
+                self.pki.nodes.certificate,
+            )
         )
 
     def start(self) -> None:
@@ -152,16 +154,13 @@ def test_killed_it_goes_on_where_it_was(edge: Agent) -> None:
     assert edge.ask(lambda client: client.realized()) == before
 
 
-def test_drift_is_told_then_mended(edge: Agent) -> None:
+def test_drift_is_seen_and_mended(edge: Agent) -> None:
     edge.ask(lambda client: client.apply(edge.snapshot(4, FOUR, SIX)))
-    after = edge.ask(lambda client: client.changes(0, 0)).next
     edge.host.ip("route", "del", "unreachable", "198.18.0.0/15", "metric", "4294967294")
 
-    changes = edge.ask(lambda client: client.changes(after, 5))
-    assert changes.drifted
-    assert edge.ask(lambda client: client.state()).digest == digest(SIX)
-    until(lambda: edge.ask(lambda client: client.state()).digest == digest(FOUR, SIX), "the route is back")
-    assert edge.discards() == ["198.18.0.0/15", "2001:db8::/32"]
+    until(lambda: edge.ask(lambda client: client.state()).digest == digest(SIX), "what is missing is not told as held")
+    until(lambda: edge.discards() == ["198.18.0.0/15", "2001:db8::/32"], "the route is back")
+    until(lambda: edge.ask(lambda client: client.state()).digest == digest(FOUR, SIX), "it is told as held again")
 
 
 def test_an_edge_tells_where_prefixes_go_and_when_that_changes(edge: Agent) -> None:
@@ -218,6 +217,38 @@ def test_an_agent_that_is_not_who_was_dialled_is_refused(edge: Agent) -> None:
     with pytest.raises(WrongAgent):
         edge.host.run(impostor.state)
     assert isinstance(mine.management, IPv4Address)
+
+
+# --- a gateway -------------------------------------------------------------------------------------------------------
+
+OUTBOUND = wire.Outbound(IPv4Address("10.1.0.5"), IPv4Address("198.18.0.5"))
+INBOUND = wire.Inbound(IPv4Address("198.18.0.5"), IPv4Address("10.1.0.5"))
+
+
+def _private_link(host: Host) -> None:
+    host.ip("link", "add", "in0", "type", "veth", "peer", "name", "in1")
+    host.ip("link", "set", "in0", "up")
+
+
+def _bears_program(host: Host, link: str) -> bool:
+    return "prog/xdp" in host.ip("link", "show", link)
+
+
+def test_a_gateways_link_that_was_made_anew_translates_again(tmp_path: Path) -> None:
+    with hosts("gw") as (host,), bpffs(tmp_path / "bpf") as pins, contextlib.ExitStack() as stack:
+        host.ip("link", "add", "out0", "type", "veth", "peer", "name", "out1")
+        _private_link(host)
+        directories = {"pin_directory": pins, "build_directory": tmp_path / "build"}
+        gateway = Agent(host, tmp_path, Role.GATEWAY, public_link="out0", private_link="in0", **directories)
+        stack.callback(gateway.kill)
+        gateway.start()
+        gateway.ask(lambda client: client.apply(gateway.snapshot(1, OUTBOUND, INBOUND)))
+        assert _bears_program(host, "in0")
+
+        host.ip("link", "del", "in0")
+        _private_link(host)
+        until(lambda: _bears_program(host, "in0"), "the program is on the new link")
+        assert gateway.ask(lambda client: client.state()).digest == digest(OUTBOUND, INBOUND)
 
 
 # --- a hypervisor, with the guard -----------------------------------------------------------------------------------
@@ -312,10 +343,8 @@ def test_a_table_altered_behind_the_agent_is_mended(hypervisor: tuple[Agent, Hos
         "-6 route del 2001:db8:5::/64 table 101",
         "route del unreachable 198.18.0.5/32 table 100",
     ):
-        after = agent.ask(lambda client: client.changes(0, 0)).next
         agent.host.ip(*damage.split())
-        changes = agent.ask(lambda client, after=after: client.changes(after, 5))  # type: ignore[misc]
-        assert changes.drifted, damage
+        until(lambda: agent.ask(lambda client: client.state()).digest != whole, f"seen after: {damage}")
         until(lambda: agent.ask(lambda client: client.state()).digest == whole, f"mended after: {damage}")
     for target in ADDRESSES:
         until(lambda target=target: net.run(lambda: _echoes(target)), f"{target} echoes")  # type: ignore[misc]

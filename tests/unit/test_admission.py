@@ -97,6 +97,13 @@ def test_unasked_removals_have_a_budget(had: int, kept: int, allowed: bool) -> N
             admit(NODE, AT, held(had), snapshot(11, kept))
 
 
+def test_a_refusal_says_which_rule_it_broke() -> None:
+    with pytest.raises(RemovalBudget, match=r"^21 of 100 entries .* at most 20 may$"):
+        admit(NODE, AT, held(100), snapshot(11, 79))
+    with pytest.raises(RemovalBudget, match=r"^all 3 entries .* never allowed$"):
+        admit(NODE, AT, held(3), snapshot(11, 0))
+
+
 def test_removals_that_an_operation_asked_for_are_free() -> None:
     message = replace(snapshot(11, 0), tombstones=tombstones(peers(100), OPERATION))
     assert len(admit(NODE, AT, held(100), message).removals) == 100
