@@ -24,6 +24,9 @@ class Identified(Protocol):
     id: UUID
 
 
+FEW = 3
+"""So many instances are asked for one by one, more are looked for in the list of all."""
+
 T = TypeVar("T", bound=Identified)
 R = TypeVar("R")
 
@@ -66,8 +69,9 @@ def known(get: Callable[[], R], what: str, name: str) -> R:
 
 def flexible_ip(api: Connection, text: str) -> ipam.FlexibleIP:
     """By id, address or name. Raises NotFound, Ambiguous."""
-    if as_uuid(text):
-        return known(lambda: answer(get_flexible_ip.sync_detailed(text, client=api.ipam)), "address", text)
+    uuid = as_uuid(text)
+    if uuid:
+        return known(lambda: answer(get_flexible_ip.sync_detailed(uuid, client=api.ipam)), "address", text)
     address = as_address(text)
     name = None if address else text
 
@@ -109,8 +113,9 @@ def hypervisor(api: Connection, text: str) -> placement.Node:
 
 def pool(api: Connection, text: str) -> ipam.Pool:
     """By id or name. Raises NotFound, Ambiguous."""
-    if as_uuid(text):
-        return known(lambda: answer(get_pool.sync_detailed(text, client=api.ipam)), "pool", text)
+    uuid = as_uuid(text)
+    if uuid:
+        return known(lambda: answer(get_pool.sync_detailed(uuid, client=api.ipam)), "pool", text)
 
     def page(cursor: str | None) -> ipam.PagePool:
         return answer(list_pools.sync_detailed(client=api.ipam, cursor=cursor, name=text))
@@ -139,13 +144,22 @@ def target_of(instance_found: placement.Instance) -> ipam.TargetRef:
 def holder_names(api: Connection, addresses: list[ipam.FlexibleIP]) -> dict[UUID, str]:
     """Instance names for the ids that `addresses` are attached to; one that is gone is left out."""
     wanted = {held.target.id for one in addresses for held in attachments(one) if held.target.kind == "instance"}
-    if not wanted:
-        return {}
+    if len(wanted) <= FEW:
+        return {found.id: found.name for one in wanted if (found := _instance_of(api, one)) is not None}
 
     def page(cursor: str | None) -> placement.PageInstance:
         return answer(list_instances.sync_detailed(client=api.placement, cursor=cursor, limit=500))
 
     return {found.id: found.name for found in every(page) if found.id in wanted}
+
+
+def _instance_of(api: Connection, instance_id: UUID) -> placement.Instance | None:
+    try:
+        return answer(get_instance.sync_detailed(instance_id, client=api.placement))
+    except Refused as error:
+        if error.status == 404:
+            return None
+        raise
 
 
 def attachments(address: ipam.FlexibleIP) -> list[ipam.Attachment]:

@@ -49,7 +49,8 @@ class Ambiguous(CommandError):
     """More than one thing bears the name."""
 
     def __init__(self, what: str, name: str, ids: list[str]) -> None:
-        super().__init__(f"{name!r} names several {what}s; use an id: {', '.join(ids)}", f"{CODES[what]}.ambiguous")
+        several = f"{what}es" if what.endswith(("s", "x")) else f"{what}s"
+        super().__init__(f"{name!r} names several {several}; use an id: {', '.join(ids)}", f"{CODES[what]}.ambiguous")
 
 
 class OperationFailed(CommandError):

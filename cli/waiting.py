@@ -77,10 +77,6 @@ def raise_unless_succeeded(operation: Operation) -> None:
         raise OperationFailed(f"{operation.kind} was {state_of(operation)}", f"operation.{state_of(operation)}")
 
 
-def resource_id(operation: Operation) -> str:
-    """The last part of the path of what it changes."""
-    return str(operation.resource).rstrip("/").rsplit("/", 1)[-1]
-
-
-def resource_uuid(operation: Operation) -> UUID:
-    return UUID(resource_id(operation))
+def resource_id(operation: Operation) -> UUID:
+    """The id of what it changes: the last part of its path."""
+    return UUID(operation.resource.rsplit("/", 1)[-1])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
@@ -158,7 +157,7 @@ def _control(state: State) -> tuple[Process, ...]:
         "DATABASE_URL": urls["ipam"],
         "BROKER_URL": broker_url,
         "ISSUER_KEYS": str(pki.keys),
-        "LISTEN": json.dumps(["{fd:ipam}", f"tcp:{internal_ipam}"]),
+        "LISTEN": f"{{fd:ipam}},tcp:{internal_ipam}",
     }
     placement = {
         "DATABASE_URL": urls["placement"],

@@ -17,8 +17,7 @@ from joserfc.jwk import OKPKey
 
 from common.errors import Forbidden, Unauthenticated
 
-ROLES = frozenset({"reader", "member", "operator", "service", "node"})
-MEMBERS = frozenset({"member", "operator"})
+ROLES = frozenset({"reader", "member", "operator", "service"})
 LIFETIME_S = 3600
 
 

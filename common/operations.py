@@ -53,7 +53,7 @@ class Operation(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
     id: str = Field(examples=["ipam-0192f0c1-7c1e-7c52-9d3a-0f5e0c3b7a11"])
-    kind: str = Field(examples=["attach"])
+    kind: str = Field(examples=["flexible_ip.attach"])
     resource: str = Field(description="Path of the resource it changes.")
     project: str
     state: OperationState

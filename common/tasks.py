@@ -24,7 +24,6 @@ def celery(name: str, broker_url: str) -> Celery:
         accept_content=["json"],
         task_acks_late=True,
         task_ignore_result=True,
-        task_time_limit=120,
         worker_prefetch_multiplier=1,
         worker_hijack_root_logger=False,
         worker_soft_shutdown_timeout=3,

@@ -100,7 +100,7 @@ def show(context: typer.Context, instance: Instance, as_json: AsJson = False) ->
 def start(
     context: typer.Context, instance: Instance, hypervisor: On = None, wait: Wait = True, as_json: AsJson = False
 ) -> None:
-    """Start a stopped instance, possibly elsewhere. Its addresses come along."""
+    """Start an archived instance, possibly elsewhere. Its addresses come along."""
     api = session_of(context).api
     found = find.instance(api, instance)
     body = wire.InstanceStart(hypervisor=hypervisor)
@@ -109,7 +109,7 @@ def start(
 
 @app.command()
 def stop(context: typer.Context, instance: Instance, wait: Wait = True, as_json: AsJson = False) -> None:
-    """Stop an instance. Its machine is freed, its addresses stay with it."""
+    """Stop (archive) an instance. Its machine is freed, its addresses stay with it."""
     api = session_of(context).api
     found = find.instance(api, instance)
     _follow(api, answer(stop_instance.sync_detailed(found.id, client=api.placement)), wait, as_json)
@@ -154,7 +154,7 @@ def _follow(api: Connection, operation: wire.Operation, wait: bool, as_json: boo
         show_one(operation, {"operation": operation.id, "state": operation.state.value}, as_json)
         return
     waiting.wait(api, operation)
-    _show(answer(get_instance.sync_detailed(waiting.resource_uuid(operation), client=api.placement)), as_json)
+    _show(answer(get_instance.sync_detailed(waiting.resource_id(operation), client=api.placement)), as_json)
 
 
 def _show(one: wire.Instance, as_json: bool) -> None:

@@ -132,7 +132,7 @@ def update(
     if protect is not None:
         body.protected = protect
     found = find.flexible_ip(api, address)
-    _show(api, answer(update_flexible_ip.sync_detailed(str(found.id), client=api.ipam, body=body)), as_json)
+    _show(api, answer(update_flexible_ip.sync_detailed(found.id, client=api.ipam, body=body)), as_json)
 
 
 @app.command()
@@ -140,7 +140,7 @@ def release(context: typer.Context, address: Address, as_json: AsJson = False) -
     """Give an address back. It must be attached to nothing."""
     api = session_of(context).api
     found = find.flexible_ip(api, address)
-    _show(api, answer(release_flexible_ip.sync_detailed(str(found.id), client=api.ipam)), as_json)
+    _show(api, answer(release_flexible_ip.sync_detailed(found.id, client=api.ipam)), as_json)
 
 
 @app.command()
@@ -154,7 +154,7 @@ def attach(
     api = session_of(context).api
     found = find.flexible_ip(api, address)
     body = wire.Attach(target=find.target_of(find.instance(api, instance)))
-    _follow(api, answer(attach_flexible_ip.sync_detailed(str(found.id), client=api.ipam, body=body)), wait, as_json)
+    _follow(api, answer(attach_flexible_ip.sync_detailed(found.id, client=api.ipam, body=body)), wait, as_json)
 
 
 @app.command()
@@ -171,7 +171,7 @@ def detach(
     body = wire.Detach()
     if from_:
         body.from_ = find.target_of(find.instance(api, from_))
-    _follow(api, answer(detach_flexible_ip.sync_detailed(str(found.id), client=api.ipam, body=body)), wait, as_json)
+    _follow(api, answer(detach_flexible_ip.sync_detailed(found.id, client=api.ipam, body=body)), wait, as_json)
 
 
 @app.command()
@@ -200,7 +200,7 @@ def move(
             f"{found.address} is attached to nothing; use `godwit ip attach`", "ipam.flexible_ip.not_attached"
         )
     body = wire.Move(from_=source, to=find.target_of(find.instance(api, to)))
-    _follow(api, answer(move_flexible_ip.sync_detailed(str(found.id), client=api.ipam, body=body)), wait, as_json)
+    _follow(api, answer(move_flexible_ip.sync_detailed(found.id, client=api.ipam, body=body)), wait, as_json)
 
 
 @app.command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from godwit_client import Connection, answer
+from godwit_client import answer
 from godwit_client.ipam import models as wire
 from godwit_client.ipam.api.pools import add_prefix, create_pool, delete_prefix, get_pool, list_pools, update_pool
 
@@ -43,8 +43,8 @@ def create(
     )
     made = answer(create_pool.sync_detailed(client=api.ipam, body=body))
     for cidr in prefix or []:
-        answer(add_prefix.sync_detailed(str(made.id), client=api.ipam, body=wire.PrefixCreate(cidr=cidr)))
-    _show(answer(get_pool.sync_detailed(str(made.id), client=api.ipam)), as_json)
+        answer(add_prefix.sync_detailed(made.id, client=api.ipam, body=wire.PrefixCreate(cidr=cidr)))
+    _show(answer(get_pool.sync_detailed(made.id, client=api.ipam)), as_json)
 
 
 @app.command("list")
@@ -85,7 +85,7 @@ def update(
     """Change how long released addresses rest."""
     api = session_of(context).api
     body = wire.PoolUpdate(quarantine_seconds=quarantine_seconds)
-    _show(answer(update_pool.sync_detailed(str(find.pool(api, pool).id), client=api.ipam, body=body)), as_json)
+    _show(answer(update_pool.sync_detailed(find.pool(api, pool).id, client=api.ipam, body=body)), as_json)
 
 
 @app.command("add-prefix")
@@ -98,8 +98,8 @@ def add(
     """Add a prefix to a pool. It may overlap no other."""
     api = session_of(context).api
     found = find.pool(api, pool)
-    answer(add_prefix.sync_detailed(str(found.id), client=api.ipam, body=wire.PrefixCreate(cidr=cidr)))
-    _show(answer(get_pool.sync_detailed(str(found.id), client=api.ipam)), as_json)
+    answer(add_prefix.sync_detailed(found.id, client=api.ipam, body=wire.PrefixCreate(cidr=cidr)))
+    _show(answer(get_pool.sync_detailed(found.id, client=api.ipam)), as_json)
 
 
 @app.command("remove-prefix")
@@ -115,12 +115,8 @@ def remove(
     ids = [prefix.id for prefix in found.prefixes if prefix.cidr == cidr]
     if not ids:
         raise NotFound("prefix", cidr, f" in pool {found.name}")
-    _delete(api, found, str(ids[0]))
-    _show(answer(get_pool.sync_detailed(str(found.id), client=api.ipam)), as_json)
-
-
-def _delete(api: Connection, pool: wire.Pool, prefix_id: str) -> None:
-    answer(delete_prefix.sync_detailed(str(pool.id), prefix_id, client=api.ipam))
+    answer(delete_prefix.sync_detailed(found.id, ids[0], client=api.ipam))
+    _show(answer(get_pool.sync_detailed(found.id, client=api.ipam)), as_json)
 
 
 def _show(pool: wire.Pool, as_json: bool) -> None:

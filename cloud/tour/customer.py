@@ -71,21 +71,21 @@ class Customer:
         return answer(reserve_flexible_ip.sync_detailed(client=self.api.ipam, body=body))
 
     def address(self, fip_id: UUID) -> ipam.FlexibleIP:
-        return answer(get_flexible_ip.sync_detailed(str(fip_id), client=self.api.ipam))
+        return answer(get_flexible_ip.sync_detailed(fip_id, client=self.api.ipam))
 
     def attach(self, fip: ipam.FlexibleIP, to: placement.Instance) -> ipam.Operation:
         body = ipam.Attach(target=target(to))
-        return answer(attach_flexible_ip.sync_detailed(str(fip.id), client=self.api.ipam, body=body))
+        return answer(attach_flexible_ip.sync_detailed(fip.id, client=self.api.ipam, body=body))
 
     def detach(self, fip: ipam.FlexibleIP) -> ipam.Operation:
-        return answer(detach_flexible_ip.sync_detailed(str(fip.id), client=self.api.ipam, body=ipam.Detach()))
+        return answer(detach_flexible_ip.sync_detailed(fip.id, client=self.api.ipam, body=ipam.Detach()))
 
     def move_address(self, fip: ipam.FlexibleIP, source: placement.Instance, to: placement.Instance) -> ipam.Operation:
         body = ipam.Move(from_=target(source), to=target(to))
-        return answer(move_flexible_ip.sync_detailed(str(fip.id), client=self.api.ipam, body=body))
+        return answer(move_flexible_ip.sync_detailed(fip.id, client=self.api.ipam, body=body))
 
     def release(self, fip: ipam.FlexibleIP) -> ipam.FlexibleIP:
-        return answer(release_flexible_ip.sync_detailed(str(fip.id), client=self.api.ipam))
+        return answer(release_flexible_ip.sync_detailed(fip.id, client=self.api.ipam))
 
     # --- instances ---------------------------------------------------------------------------------------------------
 

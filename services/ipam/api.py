@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-import anyio
 from fastapi import APIRouter, Depends, Query, Response
 
-from common.web import Call, Page, PagingDep, called_by, resource, uuid_of
+from common.web import Call, Page, PagingDep, WaitSeconds, called_by, resource, when_final
 from services.ipam import addressing, wire
-from services.ipam.errors import (
-    FilterMalformed,
-    FlexibleIPUnknown,
-    PoolUnknown,
-    PrefixUnknown,
-    TargetUnknown,
-)
+from services.ipam.errors import FilterMalformed
 from services.ipam.service import attaching, flexible_ips, supply
 from services.ipam.service.caller import Caller
-from services.ipam.store.addresses import Filter
 
 router = APIRouter(prefix="/ipam/v1")
 
@@ -32,8 +23,6 @@ SupplyCall = Annotated[Call, Depends(called_by("operator", "service"))]
 ServiceCall = Annotated[Call, Depends(called_by("service"))]
 
 ProjectFilter = Annotated[str | None, Query(description="Operators and services: only this project's.")]
-LONGEST_WAIT_S = 30
-WAIT_STEP_S = 0.1
 
 
 def caller_of(call: Call) -> Caller:
@@ -78,18 +67,18 @@ def create_pool(call: OperatorCall, body: wire.PoolCreate) -> Response:
 
 
 @router.get("/pools/{pool_id}", tags=["pools"], operation_id="getPool", response_model=wire.Pool)
-def get_pool(call: ReadCall, pool_id: str) -> Response:
-    return resource(call.read(lambda tx: supply.pool(tx, _pool_id(pool_id))))
+def get_pool(call: ReadCall, pool_id: UUID) -> Response:
+    return resource(call.read(lambda tx: supply.pool(tx, pool_id)))
 
 
 @router.patch("/pools/{pool_id}", tags=["pools"], operation_id="updatePool", response_model=wire.Pool)
-def update_pool(call: OperatorCall, pool_id: str, body: wire.PoolUpdate) -> Response:
-    return call.run(lambda tx: supply.update_pool(tx, caller_of(call), _pool_id(pool_id), body))
+def update_pool(call: OperatorCall, pool_id: UUID, body: wire.PoolUpdate) -> Response:
+    return call.run(lambda tx: supply.update_pool(tx, caller_of(call), pool_id, body))
 
 
 @router.get("/pools/{pool_id}/prefixes", tags=["pools"], operation_id="listPrefixes")
-def list_prefixes(call: ReadCall, page: PagingDep, pool_id: str) -> Page[wire.Prefix]:
-    return call.read(lambda tx: supply.prefixes(tx, page, _pool_id(pool_id)))
+def list_prefixes(call: ReadCall, page: PagingDep, pool_id: UUID) -> Page[wire.Prefix]:
+    return call.read(lambda tx: supply.prefixes(tx, page, pool_id))
 
 
 @router.post(
@@ -99,8 +88,8 @@ def list_prefixes(call: ReadCall, page: PagingDep, pool_id: str) -> Page[wire.Pr
     status_code=201,
     response_model=wire.Prefix,
 )
-def add_prefix(call: OperatorCall, pool_id: str, body: wire.PrefixCreate) -> Response:
-    return call.run(lambda tx: supply.add_prefix(tx, caller_of(call), _pool_id(pool_id), body), 201)
+def add_prefix(call: OperatorCall, pool_id: UUID, body: wire.PrefixCreate) -> Response:
+    return call.run(lambda tx: supply.add_prefix(tx, caller_of(call), pool_id, body), 201)
 
 
 @router.delete(
@@ -109,13 +98,8 @@ def add_prefix(call: OperatorCall, pool_id: str, body: wire.PrefixCreate) -> Res
     operation_id="deletePrefix",
     response_model=wire.Prefix,
 )
-def delete_prefix(call: OperatorCall, pool_id: str, prefix_id: str) -> Response:
-    prefix = uuid_of(prefix_id, PrefixUnknown, "prefix")
-    return call.run(lambda tx: supply.delete_prefix(tx, caller_of(call), _pool_id(pool_id), prefix))
-
-
-def _pool_id(text: str) -> UUID:
-    return uuid_of(text, PoolUnknown, "pool")
+def delete_prefix(call: OperatorCall, pool_id: UUID, prefix_id: UUID) -> Response:
+    return call.run(lambda tx: supply.delete_prefix(tx, caller_of(call), pool_id, prefix_id))
 
 
 # --- quotas ----------------------------------------------------------------------------------------------------------
@@ -128,7 +112,7 @@ def list_quotas(call: ReadCall, page: PagingDep, project: ProjectFilter = None) 
 
 @router.put("/quotas/{project}/{family}", tags=["quotas"], operation_id="putQuota", response_model=wire.Quota)
 def put_quota(call: OperatorCall, project: str, family: wire.Family, body: wire.QuotaPut) -> Response:
-    return call.run(lambda tx: supply.put_quota(tx, project, family, body))
+    return call.run(lambda tx: supply.put_quota(tx, caller_of(call), project, family, body))
 
 
 # --- flexible IPs ----------------------------------------------------------------------------------------------------
@@ -160,7 +144,7 @@ def list_flexible_ips(
     label: Annotated[str | None, Query(description="`KEY=VALUE`.")] = None,
     ids: Annotated[str | None, Query(description="Up to 100 ids, separated by commas.")] = None,
 ) -> Page[wire.FlexibleIP]:
-    shown = Filter(
+    shown = wire.FlexibleIPFilter(
         project=caller_of(call).filtered(project),
         zone=zone,
         family=family,
@@ -181,8 +165,8 @@ def list_flexible_ips(
     operation_id="getFlexibleIp",
     response_model=wire.FlexibleIP,
 )
-def get_flexible_ip(call: ReadCall, flexible_ip_id: str) -> Response:
-    return resource(call.read(lambda tx: flexible_ips.flexible_ip(tx, caller_of(call), _fip_id(flexible_ip_id))))
+def get_flexible_ip(call: ReadCall, flexible_ip_id: UUID) -> Response:
+    return resource(call.read(lambda tx: flexible_ips.flexible_ip(tx, caller_of(call), flexible_ip_id)))
 
 
 @router.patch(
@@ -191,8 +175,8 @@ def get_flexible_ip(call: ReadCall, flexible_ip_id: str) -> Response:
     operation_id="updateFlexibleIp",
     response_model=wire.FlexibleIP,
 )
-def update_flexible_ip(call: MemberCall, flexible_ip_id: str, body: wire.FlexibleIPUpdate) -> Response:
-    return call.run(lambda tx: flexible_ips.update(tx, caller_of(call), _fip_id(flexible_ip_id), body))
+def update_flexible_ip(call: MemberCall, flexible_ip_id: UUID, body: wire.FlexibleIPUpdate) -> Response:
+    return call.run(lambda tx: flexible_ips.update(tx, caller_of(call), flexible_ip_id, body))
 
 
 @router.delete(
@@ -201,8 +185,8 @@ def update_flexible_ip(call: MemberCall, flexible_ip_id: str, body: wire.Flexibl
     operation_id="releaseFlexibleIp",
     response_model=wire.FlexibleIP,
 )
-def release_flexible_ip(call: MemberCall, flexible_ip_id: str) -> Response:
-    return call.run(lambda tx: flexible_ips.release(tx, caller_of(call), _fip_id(flexible_ip_id)))
+def release_flexible_ip(call: MemberCall, flexible_ip_id: UUID) -> Response:
+    return call.run(lambda tx: flexible_ips.release(tx, caller_of(call), flexible_ip_id))
 
 
 @router.post(
@@ -211,8 +195,8 @@ def release_flexible_ip(call: MemberCall, flexible_ip_id: str) -> Response:
     operation_id="restoreFlexibleIp",
     response_model=wire.FlexibleIP,
 )
-def restore_flexible_ip(call: MemberCall, flexible_ip_id: str) -> Response:
-    return call.run(lambda tx: flexible_ips.restore(tx, caller_of(call), _fip_id(flexible_ip_id)))
+def restore_flexible_ip(call: MemberCall, flexible_ip_id: UUID) -> Response:
+    return call.run(lambda tx: flexible_ips.restore(tx, caller_of(call), flexible_ip_id))
 
 
 @router.post(
@@ -222,8 +206,8 @@ def restore_flexible_ip(call: MemberCall, flexible_ip_id: str) -> Response:
     status_code=202,
     response_model=wire.Operation,
 )
-def attach_flexible_ip(call: MemberCall, flexible_ip_id: str, body: wire.Attach) -> Response:
-    return call.run(lambda tx: attaching.attach(tx, caller_of(call), _fip_id(flexible_ip_id), body), 202)
+def attach_flexible_ip(call: MemberCall, flexible_ip_id: UUID, body: wire.Attach) -> Response:
+    return call.run(lambda tx: attaching.attach(tx, caller_of(call), flexible_ip_id, body), 202)
 
 
 @router.post(
@@ -233,8 +217,8 @@ def attach_flexible_ip(call: MemberCall, flexible_ip_id: str, body: wire.Attach)
     status_code=202,
     response_model=wire.Operation,
 )
-def detach_flexible_ip(call: MemberCall, flexible_ip_id: str, body: wire.Detach) -> Response:
-    return call.run(lambda tx: attaching.detach(tx, caller_of(call), _fip_id(flexible_ip_id), body), 202)
+def detach_flexible_ip(call: MemberCall, flexible_ip_id: UUID, body: wire.Detach) -> Response:
+    return call.run(lambda tx: attaching.detach(tx, caller_of(call), flexible_ip_id, body), 202)
 
 
 @router.post(
@@ -244,13 +228,13 @@ def detach_flexible_ip(call: MemberCall, flexible_ip_id: str, body: wire.Detach)
     status_code=202,
     response_model=wire.Operation,
 )
-def move_flexible_ip(call: MemberCall, flexible_ip_id: str, body: wire.Move) -> Response:
-    return call.run(lambda tx: attaching.move(tx, caller_of(call), _fip_id(flexible_ip_id), body), 202)
+def move_flexible_ip(call: MemberCall, flexible_ip_id: UUID, body: wire.Move) -> Response:
+    return call.run(lambda tx: attaching.move(tx, caller_of(call), flexible_ip_id, body), 202)
 
 
 @router.get("/flexible-ips/{flexible_ip_id}/audit", tags=["flexible-ips"], operation_id="listFlexibleIpAudit")
-def list_flexible_ip_audit(call: ReadCall, page: PagingDep, flexible_ip_id: str) -> Page[wire.AuditRecord]:
-    return call.read(lambda tx: flexible_ips.audit(tx, caller_of(call), page, _fip_id(flexible_ip_id)))
+def list_flexible_ip_audit(call: ReadCall, page: PagingDep, flexible_ip_id: UUID) -> Page[wire.AuditRecord]:
+    return call.read(lambda tx: flexible_ips.audit(tx, caller_of(call), page, flexible_ip_id))
 
 
 @router.get("/holdings", tags=["holdings"], operation_id="listHoldings")
@@ -264,10 +248,6 @@ def list_holdings(
     if at is not None and at.tzinfo is None:
         raise FilterMalformed("`at` has no time zone; write 2026-01-31T12:00:00Z")
     return call.read(lambda tx: flexible_ips.holdings(tx, caller_of(call), page, project, address, at))
-
-
-def _fip_id(text: str) -> UUID:
-    return uuid_of(text, FlexibleIPUnknown, "flexible IP")
 
 
 def _address(text: str | None) -> str | None:
@@ -320,8 +300,8 @@ def list_targets(
 
 
 @router.get("/targets/{kind}/{target_id}", tags=["targets"], operation_id="getTarget", response_model=wire.Target)
-def get_target(call: ReadCall, kind: str, target_id: str) -> Response:
-    return resource(call.read(lambda tx: attaching.target(tx, caller_of(call), kind, _target_id(kind, target_id))))
+def get_target(call: ReadCall, kind: str, target_id: UUID) -> Response:
+    return resource(call.read(lambda tx: attaching.target(tx, caller_of(call), kind, target_id)))
 
 
 @router.put("/targets/{kind}/{target_id}", tags=["targets"], operation_id="putTarget", response_model=wire.Target)
@@ -330,8 +310,8 @@ def put_target(call: ServiceCall, kind: wire.Name, target_id: UUID, body: wire.T
 
 
 @router.delete("/targets/{kind}/{target_id}", tags=["targets"], operation_id="deleteTarget", response_model=wire.Target)
-def delete_target(call: ServiceCall, kind: str, target_id: str) -> Response:
-    return call.run(lambda tx: attaching.delete_target(tx, caller_of(call), kind, _target_id(kind, target_id)))
+def delete_target(call: ServiceCall, kind: str, target_id: UUID) -> Response:
+    return call.run(lambda tx: attaching.delete_target(tx, caller_of(call), kind, target_id))
 
 
 @router.get("/address-sets:lagging", tags=["address-sets"], operation_id="listLaggingTargets")
@@ -345,9 +325,8 @@ def list_lagging_targets(call: ServiceCall, page: PagingDep, kind: str | None = 
     operation_id="getAddressSet",
     response_model=wire.AddressSet,
 )
-def get_address_set(call: ReadCall, kind: str, target_id: str) -> Response:
-    wanted = _target_id(kind, target_id)
-    return resource(call.read(lambda tx: attaching.address_set(tx, caller_of(call), kind, wanted)))
+def get_address_set(call: ReadCall, kind: str, target_id: UUID) -> Response:
+    return resource(call.read(lambda tx: attaching.address_set(tx, caller_of(call), kind, target_id)))
 
 
 @router.put(
@@ -356,13 +335,8 @@ def get_address_set(call: ReadCall, kind: str, target_id: str) -> Response:
     operation_id="reportRealized",
     response_model=wire.AddressSet,
 )
-def report_realized(call: ServiceCall, kind: str, target_id: str, body: wire.Realized) -> Response:
-    wanted = _target_id(kind, target_id)
-    return call.run(lambda tx: attaching.report_realized(tx, caller_of(call), kind, wanted, body))
-
-
-def _target_id(kind: str, text: str) -> UUID:
-    return uuid_of(text, TargetUnknown, kind)
+def report_realized(call: ServiceCall, kind: str, target_id: UUID, body: wire.Realized) -> Response:
+    return call.run(lambda tx: attaching.report_realized(tx, caller_of(call), kind, target_id, body))
 
 
 # --- operations ------------------------------------------------------------------------------------------------------
@@ -382,18 +356,8 @@ def list_operations(
 @router.get(
     "/operations/{operation_id}", tags=["operations"], operation_id="getOperation", response_model=wire.Operation
 )
-async def get_operation(
-    call: ReadCall,
-    operation_id: str,
-    wait_s: Annotated[float, Query(ge=0, le=LONGEST_WAIT_S, description="Wait this long for it to finish.")] = 0,
-) -> Response:
-    """The operation now, or as soon as it is finished. Waiting holds neither a thread nor a database connection."""
-    until = time.monotonic() + wait_s
-    while True:
-        found = await anyio.to_thread.run_sync(
-            lambda: call.read(lambda tx: attaching.operation(tx, caller_of(call), operation_id))
-        )
-        left_s = until - time.monotonic()
-        if found.state.final or left_s <= 0:
-            return resource(found)
-        await anyio.sleep(min(WAIT_STEP_S, left_s))
+async def get_operation(call: ReadCall, operation_id: str, wait_s: WaitSeconds = 0) -> Response:
+    """The operation now, or as soon as it is final."""
+    return await when_final(
+        lambda: call.read(lambda tx: attaching.operation(tx, caller_of(call), operation_id)), wait_s
+    )

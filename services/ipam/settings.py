@@ -6,11 +6,12 @@ from pathlib import Path
 
 from pydantic_settings import SettingsConfigDict
 
+from common.settings import Listen
 from common.settings import Settings as Base
 
 
 class Settings(Base):
-    """`GODWIT_IPAM_…`: lists are JSON."""
+    """`GODWIT_IPAM_…`."""
 
     model_config = SettingsConfigDict(env_prefix="GODWIT_IPAM_")
 
@@ -18,5 +19,5 @@ class Settings(Base):
     broker_url: str
     issuer_keys: Path
     """Directory of the public keys whose tokens are trusted (`<kid>.pem`)."""
-    listen: tuple[str, ...] = ("tcp:127.0.0.1:8101",)
+    listen: Listen = ("tcp:127.0.0.1:8101",)
     pool_size: int = 20

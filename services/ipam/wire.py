@@ -1,19 +1,20 @@
-"""What the ledger's API takes and answers."""
+"""What the ledger's API takes and answers, and the wake-ups it rings."""
 
 from __future__ import annotations
 
 import enum
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from common.operations import Operation, OperationState
+from common.wire import Body, Name
 
-__all__ = ["Operation", "OperationState"]
+__all__ = ["Name", "Operation", "OperationState"]
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", examples=["zone-a"])]
 Labels = dict[Annotated[str, Field(max_length=63)], Annotated[str, Field(max_length=255)]]
 
 
@@ -23,6 +24,8 @@ class Family(enum.StrEnum):
 
 
 class FlexibleIPKind(enum.StrEnum):
+    """`failover`: it may go to one of several candidates, of which one is active."""
+
     STANDARD = "standard"
     FAILOVER = "failover"
 
@@ -38,12 +41,6 @@ class FlexibleIPState(enum.StrEnum):
     QUARANTINED = "quarantined"
 
 
-class Body(BaseModel):
-    """A request body: unknown fields are an error."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
 class TargetRef(Body):
     """What an address can be attached to. IPAM does not know what it is."""
 
@@ -55,6 +52,8 @@ class TargetRef(Body):
 
 
 class Zone(BaseModel):
+    """An availability zone, to the ledger a name in a region. `accepts_regional`: regional addresses may come here."""
+
     name: Name
     region: Name
     accepts_regional: bool = False
@@ -67,6 +66,8 @@ class ZonePut(Body):
 
 
 class Prefix(BaseModel):
+    """A CIDR in a pool."""
+
     id: UUID
     pool: str
     cidr: str = Field(examples=["198.18.16.0/22"])
@@ -120,6 +121,8 @@ class QuotaPut(Body):
 
 
 class Attachment(BaseModel):
+    """A flexible IP on a target."""
+
     target: TargetRef
     role: str | None = None
     attached_at: datetime
@@ -151,15 +154,15 @@ class FlexibleIP(BaseModel):
 
 
 class FlexibleIPReserve(Body):
-    """`pool` or `zone` and `family`; `address` to ask for one by name."""
+    """Any free address of `family` in `zone`, of its `pool` if one is named; or the one that `address` names."""
 
     zone: Name
     family: Family = Family.IPV4
     pool: Name | None = None
     address: str | None = Field(None, examples=["198.18.16.7"])
     name: str | None = Field(None, max_length=255)
-    labels: Labels = {}
-    project: str | None = Field(None, description="Role `service` only: reserve on behalf of a project.")
+    labels: Labels = Field({})
+    project: str | None = Field(None, description="Roles `service` and `operator`: reserve on behalf of a project.")
 
 
 class FlexibleIPUpdate(Body):
@@ -180,6 +183,22 @@ class Detach(Body):
 class Move(Body):
     from_: TargetRef = Field(alias="from")
     to: TargetRef
+
+
+@dataclass(frozen=True, slots=True)
+class FlexibleIPFilter:
+    """What a list of flexible IPs shows, from its query parameters; None is no restriction."""
+
+    project: str | None = None
+    zone: str | None = None
+    family: str | None = None
+    pool: str | None = None
+    state: FlexibleIPState | None = None
+    name: str | None = None
+    address: str | None = None
+    target: tuple[str, UUID] | None = None
+    label: dict[str, str] = field(default_factory=dict)
+    ids: list[UUID] | None = None
 
 
 class Holding(BaseModel):
@@ -221,6 +240,8 @@ class TargetPut(Body):
 
 
 class Target(BaseModel):
+    """What an address can be attached to, as the product that owns it registered it: project, zone and limits."""
+
     kind: Name
     id: UUID
     project: str
@@ -251,13 +272,19 @@ class AddressSet(BaseModel):
     realized_revision: int
 
 
+class Waiting(Body):
+    """What keeps the nodes of a target, and what would unblock them."""
+
+    code: str = Field(examples=["node.unreachable"])
+    text: str
+    unblock: str
+
+
 class Realized(Body):
-    """Placement's report: the nodes hold what `revision` says; `waiting_for` says what is missing if not."""
+    """Placement's report: the nodes hold what `realized_revision` says, or `waiting_for` says what keeps them."""
 
     realized_revision: int | None = None
-    waiting_code: str | None = None
-    waiting_text: str | None = None
-    waiting_unblock: str | None = None
+    waiting_for: Waiting | None = None
 
 
 class LaggingTarget(BaseModel):
@@ -266,3 +293,19 @@ class LaggingTarget(BaseModel):
     target: TargetRef
     revision: int
     realized_revision: int
+
+
+# --- wake-ups --------------------------------------------------------------------------------------------------------
+
+ADDRESS_SET_CHANGED = "ledger.address_set"
+"""Carries (kind, id) of the target whose addresses changed; it waits on `queue_of_target(kind)`."""
+
+POOLS_CHANGED = "ledger.pools"
+"""Carries nothing: read the pools again."""
+
+POOLS_QUEUE = "pools"
+
+
+def queue_of_target(kind: str) -> str:
+    """Each kind of target has a queue, so that each product's service takes its own."""
+    return f"targets.{kind}"

@@ -22,7 +22,7 @@ from common.errors import Unavailable
 from common.http import Unreachable
 from dataplane import memory
 from dataplane.entries import Anchor, Inbound
-from services.ipam import doorbell
+from services.ipam import wire as ipam_wire
 from services.netagent import wire as agent_wire
 from services.netagent.checkpoint import MemoryCheckpoint
 from services.netagent.reconciler import Reconciler as Executor
@@ -160,9 +160,9 @@ class Controller:
                     self.reconciler.progress.take(names[0])
                 case bells.REPORT:
                     self.reconciler.sets.report(UUID(names[0]))
-                case doorbell.ADDRESS_SET_CHANGED:
+                case ipam_wire.ADDRESS_SET_CHANGED:
                     self.reconciler.sets.follow(names[0], UUID(names[1]))
-                case doorbell.POOLS_CHANGED:
+                case ipam_wire.POOLS_CHANGED:
                     self.reconciler.pools(*names)
         except Unavailable:  # as the task does
             return

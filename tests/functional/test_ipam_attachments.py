@@ -42,7 +42,7 @@ def test_an_address_is_attached_only_when_the_nodes_have_read_it_back(supplied: 
 
     operation = supplied.red.attach(fip, web)
 
-    assert supplied.rung() == [("placement.address_set", ("instance", web["id"]))]
+    assert supplied.rung() == [("ledger.address_set", ("instance", web["id"]))]
     assert supplied.red.fip(fip["id"])["state"] == "attaching"
     assert operation["state"] == "pending"
     assert operation["resource"] == f"/ipam/v1/flexible-ips/{fip['id']}"
@@ -213,7 +213,7 @@ def test_a_detached_address_is_free_of_its_target_only_when_its_withdrawal_is_re
 
     operation = ok(detach(supplied.red, fip, **{"from": web}))
 
-    assert supplied.rung() == [("placement.address_set", ("instance", web["id"]))]
+    assert supplied.rung() == [("ledger.address_set", ("instance", web["id"]))]
     assert supplied.address_set(web)["addresses"] == []
     assert supplied.red.fip(fip["id"])["state"] == "detaching"
     supplied.refuses(lambda: supplied.red.delete(f"/flexible-ips/{fip['id']}"), 409, "ipam.flexible_ip.attached")
@@ -280,7 +280,7 @@ def test_a_move_lets_the_new_target_have_it_only_after_the_old_ones_withdrawal(s
 
     assert operation["state"] == "waiting"
     assert operation["waiting_for"]["code"] == "ipam.withdrawal.unrealised"
-    assert supplied.rung() == [("placement.address_set", ("instance", old["id"]))]
+    assert supplied.rung() == [("ledger.address_set", ("instance", old["id"]))]
     assert supplied.address_set(old)["addresses"] == []
     assert supplied.address_set(new) == {**supplied.address_set(new), "addresses": [], "revision": 0}
     moving = supplied.red.fip(fip["id"])
@@ -288,7 +288,7 @@ def test_a_move_lets_the_new_target_have_it_only_after_the_old_ones_withdrawal(s
 
     supplied.realize(old)
 
-    assert supplied.rung() == [("placement.address_set", ("instance", new["id"]))]
+    assert supplied.rung() == [("ledger.address_set", ("instance", new["id"]))]
     assert [item["flexible_ip"] for item in supplied.address_set(new)["addresses"]] == [fip["id"]]
     assert supplied.red.fip(fip["id"])["state"] == "attaching"
     assert supplied.red.operation(operation)["state"] == "running"
@@ -399,7 +399,8 @@ def test_only_the_service_of_the_kind_registers_reports_and_deletes(supplied: Le
 def test_what_keeps_the_nodes_is_shown_on_the_operation_until_it_is_over(supplied: Ledger) -> None:
     web, fip = supplied.target("red"), supplied.red.reserve()
     operation = supplied.red.attach(fip, web)
-    report = {"waiting_code": "node.unreachable", "waiting_text": "hv-1 does not answer", "waiting_unblock": "fence it"}
+    why = {"code": "node.unreachable", "text": "hv-1 does not answer", "unblock": "start it"}
+    report = {"waiting_for": why}
     path = f"/address-sets/instance/{web['id']}/realized"
 
     ok(supplied.service.put(path, report))
@@ -407,7 +408,7 @@ def test_what_keeps_the_nodes_is_shown_on_the_operation_until_it_is_over(supplie
     shown = supplied.red.operation(operation)
     assert shown["state"] == "waiting"
     waiting = shown["waiting_for"]
-    assert (waiting["code"], waiting["text"], waiting["unblock"]) == tuple(report.values())
+    assert {name: waiting[name] for name in why} == why
 
     ok(supplied.service.put(path, report))
     assert supplied.red.operation(operation)["waiting_for"]["since"] == waiting["since"]
@@ -479,7 +480,7 @@ def test_deleting_a_target_takes_everything_off_it_at_once(supplied: Ledger) -> 
         assert (failed["state"], failed["error"]["code"]) == ("failed", "ipam.target.deleted")
     assert supplied.red.fip(moving["id"])["state"] == "attaching"
     assert supplied.red.fip(moving["id"])["attachment"]["target"] == other
-    assert supplied.rung() == [("placement.address_set", ("instance", other["id"]))]
+    assert supplied.rung() == [("ledger.address_set", ("instance", other["id"]))]
     assert supplied.red.fip(waiting["id"])["state"] == "detaching"
 
     supplied.realize(other)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -56,7 +57,7 @@ def test_adjacent_prefixes_are_no_overlap_and_placement_is_told(ledger: Ledger, 
 
     ok(ledger.operator.post(f"/pools/{pool['id']}/prefixes", {"cidr": "198.18.17.0/24"}))
 
-    assert ledger.rung() == [("placement.pools", ())]
+    assert ledger.rung() == [("ledger.pools", ())]
     assert len(ledger.operator.get(f"/pools/{pool['id']}")["prefixes"]) == 2
 
 
@@ -86,7 +87,8 @@ def test_a_pool_needs_its_zone_and_a_name_of_its_own(ledger: Ledger, pool: Any) 
 
 def test_unknown_zones_pools_and_prefixes_are_not_found(ledger: Ledger, pool: Any) -> None:
     assert problem(ledger.red.request("GET", "/zones/nowhere")) == (404, "ipam.zone.unknown")
-    assert problem(ledger.red.request("GET", "/pools/nothing")) == (404, "ipam.pool.unknown")
+    assert problem(ledger.red.request("GET", f"/pools/{uuid4()}")) == (404, "ipam.pool.unknown")
+    assert problem(ledger.red.request("GET", "/pools/nothing")) == (422, "request.invalid")  # no id
     ledger.refuses(
         lambda: ledger.operator.delete(f"/pools/{pool['id']}/prefixes/{pool['id']}"), 404, "ipam.prefix.unknown"
     )

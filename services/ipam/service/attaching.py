@@ -13,7 +13,6 @@ from uuid import UUID
 from common.db import Contended, Transaction
 from common.web import Page, Paging, check_revision
 from services.ipam import model, present, wire
-from services.ipam.doorbell import ADDRESS_SET_CHANGED
 from services.ipam.errors import (
     AlreadyAttached,
     NotAttachedThere,
@@ -31,6 +30,9 @@ from services.ipam.service.caller import Caller
 from services.ipam.service.flexible_ips import locked
 from services.ipam.store import addresses, records, supply
 
+ATTACH, DETACH, MOVE = "flexible_ip.attach", "flexible_ip.detach", "flexible_ip.move"
+"""Kinds of operations."""
+
 WITHDRAWAL_UNREALISED = "ipam.withdrawal.unrealised"
 
 
@@ -46,11 +48,11 @@ def attach(tx: Transaction, caller: Caller, fip_id: UUID, body: wire.Attach) -> 
     fip.require_same_zone(target)
     _require_room(tx, fip, target)
     at = addresses.clock(tx)
-    operation = records.open_operation(tx, "attach", fip)
+    operation = records.open_operation(tx, ATTACH, fip)
     with journal.change(tx, caller, fip, "attach", at):
         fip.serve(target, body.role, operation, at)
         records.change_holder(tx, fip, target, at)
-    tx.ring(ADDRESS_SET_CHANGED, target.kind, str(target.id))
+    tx.ring(wire.ADDRESS_SET_CHANGED, target.kind, str(target.id))
     return present.operation(operation)
 
 
@@ -66,7 +68,7 @@ def detach(tx: Transaction, caller: Caller, fip_id: UUID, body: wire.Detach) -> 
     held = fip.require_settled_on(body.from_)
     at = addresses.clock(tx)
     with journal.change(tx, caller, fip, "detach", at):
-        operation = _leave(tx, fip, held, "detach", f"another request detached {fip.address}")
+        operation = _leave(tx, fip, held, DETACH, f"another request detached {fip.address}")
     return present.operation(operation)
 
 
@@ -87,11 +89,11 @@ def move(tx: Transaction, caller: Caller, fip_id: UUID, body: wire.Move) -> wire
     _require_room(tx, fip, to)
     at = addresses.clock(tx)
     with journal.change(tx, caller, fip, "move", at):
-        operation = _leave(tx, fip, held, "move", f"another request moved {fip.address}")
+        operation = _leave(tx, fip, held, MOVE, f"another request moved {fip.address}")
         operation.wait(
             WITHDRAWAL_UNREALISED,
             f"the nodes of {held.target_kind} {held.target_id} have not yet withdrawn {fip.address}",
-            "it goes on by itself; if their node is dead, fencing it is the way out",
+            "it goes on by itself once their node answers again",
         )
         fip.queue_for(to, held.role, operation, at)
     return present.operation(operation)
@@ -100,8 +102,8 @@ def move(tx: Transaction, caller: Caller, fip_id: UUID, body: wire.Move) -> wire
 def _detaching(tx: Transaction, fip: model.FlexibleIP, held: model.Attachment) -> wire.Operation:
     """The operation of a detach asked for again; a new one if it began as a move whose target went."""
     current = records.operations_by_id(tx, [held.operation_id])[held.operation_id]
-    if current.kind != "detach":
-        current = records.open_operation(tx, "detach", fip)
+    if current.kind != DETACH:
+        current = records.open_operation(tx, DETACH, fip)
         held.operation_id = current.id
     return present.operation(current)
 
@@ -116,7 +118,7 @@ def _leave(tx: Transaction, fip: model.FlexibleIP, held: model.Attachment, kind:
     target.addresses_revision += 1
     held.vanished = target.addresses_revision
     held.operation_id = operation.id
-    tx.ring(ADDRESS_SET_CHANGED, target.kind, str(target.id))
+    tx.ring(wire.ADDRESS_SET_CHANGED, target.kind, str(target.id))
     return operation
 
 
@@ -196,7 +198,7 @@ def _withdrawn(tx: Transaction, caller: Caller, fip: model.FlexibleIP, at: datet
             waiting.appeared = target.addresses_revision
             records.change_holder(tx, fip, target, at)
             operation.reach("withdrawn", 0.5)
-            tx.ring(ADDRESS_SET_CHANGED, target.kind, str(target.id))
+            tx.ring(wire.ADDRESS_SET_CHANGED, target.kind, str(target.id))
 
 
 def _tell_operations(
@@ -209,8 +211,8 @@ def _tell_operations(
             continue
         if item.vanished is None and item.appeared <= target.realized_revision:
             operation.succeed()
-        elif body.waiting_code is not None:
-            operation.wait(body.waiting_code, body.waiting_text or "", body.waiting_unblock or "")
+        elif body.waiting_for is not None:
+            operation.wait(**body.waiting_for.model_dump())
 
 
 # --- targets ---------------------------------------------------------------------------------------------------------

@@ -53,7 +53,7 @@ def flexible_ip(tx: Transaction, caller: Caller, fip_id: UUID) -> wire.FlexibleI
     return present.flexible_ip(found)
 
 
-def flexible_ips(tx: Transaction, paging: Paging, shown: addresses.Filter) -> Page[wire.FlexibleIP]:
+def flexible_ips(tx: Transaction, paging: Paging, shown: wire.FlexibleIPFilter) -> Page[wire.FlexibleIP]:
     rows = addresses.flexible_ips(tx, shown, paging.limit + 1, paging.key(UUID))
     return paging.page([present.flexible_ip(row) for row in rows], lambda item: [str(item.id)])
 

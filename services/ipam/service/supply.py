@@ -11,7 +11,6 @@ from sqlalchemy.exc import IntegrityError
 from common.db import Transaction, violated
 from common.web import Page, Paging, check_revision
 from services.ipam import addressing, model, present, wire
-from services.ipam.doorbell import POOLS_CHANGED
 from services.ipam.errors import (
     AddressOutsidePool,
     AddressQuarantined,
@@ -90,7 +89,7 @@ def create_pool(tx: Transaction, body: wire.PoolCreate) -> wire.Pool:
         if violated(error) == "pool_zone_name_key":
             raise PoolExists(f"zone {body.zone} has a pool {body.name!r} already") from error
         raise
-    tx.ring(POOLS_CHANGED)
+    tx.ring(wire.POOLS_CHANGED)
     return present.pool(pool)
 
 
@@ -144,7 +143,7 @@ def add_prefix(tx: Transaction, caller: Caller, pool_id: UUID, body: wire.Prefix
         raise
     if pool.family == wire.Family.IPV4:
         _seed_block(tx, pool, prefix)
-    tx.ring(POOLS_CHANGED)
+    tx.ring(wire.POOLS_CHANGED)
     return present.prefix(prefix, pool)
 
 
@@ -169,7 +168,7 @@ def delete_prefix(tx: Transaction, caller: Caller, pool_id: UUID, prefix_id: UUI
         supply.delete_prefix(tx, prefix)
     except IntegrityError as error:
         raise PrefixInUse(f"an address of {prefix.cidr} was reserved just now") from error
-    tx.ring(POOLS_CHANGED)
+    tx.ring(wire.POOLS_CHANGED)
     return answer
 
 
@@ -263,7 +262,10 @@ def count(tx: Transaction, project: str, family: str) -> None:
         raise QuotaExceeded(f"project {project} holds as many {family} addresses as its quota allows")
 
 
-def put_quota(tx: Transaction, project: str, family: wire.Family, body: wire.QuotaPut) -> wire.Quota:
+def put_quota(tx: Transaction, caller: Caller, project: str, family: wire.Family, body: wire.QuotaPut) -> wire.Quota:
+    """Grant a project a number of addresses; what it holds above that it keeps."""
+    quota = supply.lock_quota(tx, project, family)
+    check_revision(caller.expected_revision, quota.revision if quota is not None else 0)
     return present.quota(supply.put_quota(tx, project, family, body.limit))
 
 

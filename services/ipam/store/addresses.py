@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -16,7 +15,7 @@ from sqlalchemy.orm.interfaces import ORMOption
 from common.db import Transaction
 from services.ipam.model import Attachment, FlexibleIP, Pool, Target
 from services.ipam.store.supply import Key
-from services.ipam.wire import FlexibleIPState, TargetPut
+from services.ipam.wire import FlexibleIPFilter, FlexibleIPState, TargetPut
 
 
 def clock(tx: Transaction) -> datetime:
@@ -59,30 +58,14 @@ def lock_flexible_ips(tx: Transaction, ids: Iterable[UUID]) -> list[FlexibleIP]:
     return list(tx.session.scalars(query.with_for_update(of=FlexibleIP).execution_options(populate_existing=True)))
 
 
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """What a list of flexible IPs shows; None is no restriction."""
-
-    project: str | None = None
-    zone: str | None = None
-    family: str | None = None
-    pool: str | None = None
-    state: FlexibleIPState | None = None
-    name: str | None = None
-    address: str | None = None
-    target: tuple[str, UUID] | None = None
-    label: dict[str, str] = field(default_factory=dict)
-    ids: list[UUID] | None = None
-
-
-def flexible_ips(tx: Transaction, shown: Filter, limit: int, after: Key) -> Sequence[FlexibleIP]:
+def flexible_ips(tx: Transaction, shown: FlexibleIPFilter, limit: int, after: Key) -> Sequence[FlexibleIP]:
     query = select(FlexibleIP).where(_visible(), *_of(shown.project)).order_by(FlexibleIP.id).limit(limit)
     if after is not None:
         query = query.where(FlexibleIP.id > after[0])
     return tx.session.scalars(_filtered(query, shown).options(*_whole())).all()
 
 
-def _filtered(query: Select[FlexibleIP], shown: Filter) -> Select[FlexibleIP]:
+def _filtered(query: Select[FlexibleIP], shown: FlexibleIPFilter) -> Select[FlexibleIP]:
     if shown.zone is not None or shown.pool is not None:
         pools = select(Pool.id)
         if shown.zone is not None:

@@ -266,6 +266,11 @@ def quotas(tx: Transaction, limit: int, after: Key, project: str | None) -> Sequ
     return tx.session.scalars(query).all()
 
 
+def lock_quota(tx: Transaction, project: str, family: str) -> Quota | None:
+    query = select(Quota).where(Quota.project == project, Quota.family == family)
+    return tx.session.scalar(query.with_for_update().execution_options(populate_existing=True))
+
+
 def put_quota(tx: Transaction, project: str, family: str, granted: int) -> Quota:
     statement = insert(Quota).values(project=project, family=family, granted=granted, used=0, revision=1)
     statement = statement.on_conflict_do_update(

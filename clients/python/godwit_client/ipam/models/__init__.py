@@ -8,6 +8,7 @@ from .audit_record_after_type_0 import AuditRecordAfterType0
 from .audit_record_before_type_0 import AuditRecordBeforeType0
 from .detach import Detach
 from .family import Family
+from .field_error import FieldError
 from .flexible_ip import FlexibleIP
 from .flexible_ip_kind import FlexibleIPKind
 from .flexible_ip_labels import FlexibleIPLabels
@@ -40,7 +41,6 @@ from .pool_update import PoolUpdate
 from .prefix import Prefix
 from .prefix_create import PrefixCreate
 from .problem import Problem
-from .problem_errors_item import ProblemErrorsItem
 from .quota import Quota
 from .quota_put import QuotaPut
 from .realized import Realized
@@ -48,6 +48,7 @@ from .target import Target
 from .target_address import TargetAddress
 from .target_put import TargetPut
 from .target_ref import TargetRef
+from .waiting import Waiting
 from .waiting_for import WaitingFor
 from .zone import Zone
 from .zone_put import ZonePut
@@ -61,6 +62,7 @@ __all__ = (
     "AuditRecordBeforeType0",
     "Detach",
     "Family",
+    "FieldError",
     "FlexibleIP",
     "FlexibleIPKind",
     "FlexibleIPLabels",
@@ -93,7 +95,6 @@ __all__ = (
     "Prefix",
     "PrefixCreate",
     "Problem",
-    "ProblemErrorsItem",
     "Quota",
     "QuotaPut",
     "Realized",
@@ -101,6 +102,7 @@ __all__ = (
     "TargetAddress",
     "TargetPut",
     "TargetRef",
+    "Waiting",
     "WaitingFor",
     "Zone",
     "ZonePut",

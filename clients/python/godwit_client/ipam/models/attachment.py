@@ -18,7 +18,8 @@ T = TypeVar("T", bound="Attachment")
 
 @_attrs_define
 class Attachment:
-    """
+    """A flexible IP on a target.
+
     Attributes:
         target (TargetRef): What an address can be attached to. IPAM does not know what it is.
         attached_at (datetime.datetime):

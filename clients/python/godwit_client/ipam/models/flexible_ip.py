@@ -31,7 +31,7 @@ class FlexibleIP:
         zone (str):
         pool (str):
         family (Family):
-        kind (FlexibleIPKind):
+        kind (FlexibleIPKind): `failover`: it may go to one of several candidates, of which one is active.
         address (str): An IPv4 address, or an IPv6 prefix.
         state (FlexibleIPState): Derived, never set: `attached` only when the nodes have read it back from their
             kernels.

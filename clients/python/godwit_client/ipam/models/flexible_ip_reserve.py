@@ -17,7 +17,7 @@ T = TypeVar("T", bound="FlexibleIPReserve")
 
 @_attrs_define
 class FlexibleIPReserve:
-    """`pool` or `zone` and `family`; `address` to ask for one by name.
+    """Any free address of `family` in `zone`, of its `pool` if one is named; or the one that `address` names.
 
     Attributes:
         zone (str):
@@ -26,7 +26,7 @@ class FlexibleIPReserve:
         address (None | str | Unset):
         name (None | str | Unset):
         labels (FlexibleIPReserveLabels | Unset):
-        project (None | str | Unset): Role `service` only: reserve on behalf of a project.
+        project (None | str | Unset): Roles `service` and `operator`: reserve on behalf of a project.
     """
 
     zone: str

@@ -13,7 +13,8 @@ T = TypeVar("T", bound="Prefix")
 
 @_attrs_define
 class Prefix:
-    """
+    """A CIDR in a pool.
+
     Attributes:
         id (UUID):
         pool (str):

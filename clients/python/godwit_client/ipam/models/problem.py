@@ -9,7 +9,7 @@ from attrs import field as _attrs_field
 from ..types import UNSET, Unset
 
 if TYPE_CHECKING:
-    from ..models.problem_errors_item import ProblemErrorsItem
+    from ..models.field_error import FieldError
 
 
 T = TypeVar("T", bound="Problem")
@@ -26,7 +26,7 @@ class Problem:
         code (str):
         request_id (str):
         type_ (str | Unset):  Default: 'about:blank'.
-        errors (list[ProblemErrorsItem] | Unset):
+        errors (list[FieldError] | Unset):
         retryable (bool | Unset):  Default: False.
     """
 
@@ -36,7 +36,7 @@ class Problem:
     code: str
     request_id: str
     type_: str | Unset = "about:blank"
-    errors: list[ProblemErrorsItem] | Unset = UNSET
+    errors: list[FieldError] | Unset = UNSET
     retryable: bool | Unset = False
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
@@ -84,7 +84,7 @@ class Problem:
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
-        from ..models.problem_errors_item import ProblemErrorsItem  # noqa: PLC0415
+        from ..models.field_error import FieldError  # noqa: PLC0415
 
         d = dict(src_dict)
         title = d.pop("title")
@@ -100,11 +100,11 @@ class Problem:
         type_ = d.pop("type", UNSET)
 
         _errors = d.pop("errors", UNSET)
-        errors: list[ProblemErrorsItem] | Unset = UNSET
+        errors: list[FieldError] | Unset = UNSET
         if _errors is not UNSET:
             errors = []
             for errors_item_data in _errors:
-                errors_item = ProblemErrorsItem.from_dict(errors_item_data)
+                errors_item = FieldError.from_dict(errors_item_data)
 
                 errors.append(errors_item)
 

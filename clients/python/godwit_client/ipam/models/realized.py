@@ -1,72 +1,62 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from attrs import define as _attrs_define
 
 from ..types import UNSET, Unset
+
+if TYPE_CHECKING:
+    from ..models.waiting import Waiting
+
 
 T = TypeVar("T", bound="Realized")
 
 
 @_attrs_define
 class Realized:
-    """Placement's report: the nodes hold what `revision` says; `waiting_for` says what is missing if not.
+    """Placement's report: the nodes hold what `realized_revision` says, or `waiting_for` says what keeps them.
 
     Attributes:
         realized_revision (int | None | Unset):
-        waiting_code (None | str | Unset):
-        waiting_text (None | str | Unset):
-        waiting_unblock (None | str | Unset):
+        waiting_for (None | Unset | Waiting):
     """
 
     realized_revision: int | None | Unset = UNSET
-    waiting_code: None | str | Unset = UNSET
-    waiting_text: None | str | Unset = UNSET
-    waiting_unblock: None | str | Unset = UNSET
+    waiting_for: None | Unset | Waiting = UNSET
 
     def to_dict(self) -> dict[str, Any]:
+        from ..models.waiting import Waiting  # noqa: PLC0415
+
         realized_revision: int | None | Unset
         if isinstance(self.realized_revision, Unset):
             realized_revision = UNSET
         else:
             realized_revision = self.realized_revision
 
-        waiting_code: None | str | Unset
-        if isinstance(self.waiting_code, Unset):
-            waiting_code = UNSET
+        waiting_for: dict[str, Any] | None | Unset
+        if isinstance(self.waiting_for, Unset):
+            waiting_for = UNSET
+        elif isinstance(self.waiting_for, Waiting):
+            waiting_for = self.waiting_for.to_dict()
         else:
-            waiting_code = self.waiting_code
-
-        waiting_text: None | str | Unset
-        if isinstance(self.waiting_text, Unset):
-            waiting_text = UNSET
-        else:
-            waiting_text = self.waiting_text
-
-        waiting_unblock: None | str | Unset
-        if isinstance(self.waiting_unblock, Unset):
-            waiting_unblock = UNSET
-        else:
-            waiting_unblock = self.waiting_unblock
+            waiting_for = self.waiting_for
 
         field_dict: dict[str, Any] = {}
 
         field_dict.update({})
         if realized_revision is not UNSET:
             field_dict["realized_revision"] = realized_revision
-        if waiting_code is not UNSET:
-            field_dict["waiting_code"] = waiting_code
-        if waiting_text is not UNSET:
-            field_dict["waiting_text"] = waiting_text
-        if waiting_unblock is not UNSET:
-            field_dict["waiting_unblock"] = waiting_unblock
+        if waiting_for is not UNSET:
+            field_dict["waiting_for"] = waiting_for
 
         return field_dict
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
+        from ..models.waiting import Waiting  # noqa: PLC0415
+
         d = dict(src_dict)
 
         def _parse_realized_revision(data: object) -> int | None | Unset:
@@ -78,38 +68,26 @@ class Realized:
 
         realized_revision = _parse_realized_revision(d.pop("realized_revision", UNSET))
 
-        def _parse_waiting_code(data: object) -> None | str | Unset:
+        def _parse_waiting_for(data: object) -> None | Unset | Waiting:
             if data is None:
                 return data
             if isinstance(data, Unset):
                 return data
-            return cast(None | str | Unset, data)
+            try:
+                if not isinstance(data, dict):
+                    raise TypeError()
+                waiting_for_type_0 = Waiting.from_dict(data)
 
-        waiting_code = _parse_waiting_code(d.pop("waiting_code", UNSET))
+                return waiting_for_type_0
+            except (TypeError, ValueError, AttributeError, KeyError):
+                pass
+            return cast(None | Unset | Waiting, data)
 
-        def _parse_waiting_text(data: object) -> None | str | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            return cast(None | str | Unset, data)
-
-        waiting_text = _parse_waiting_text(d.pop("waiting_text", UNSET))
-
-        def _parse_waiting_unblock(data: object) -> None | str | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            return cast(None | str | Unset, data)
-
-        waiting_unblock = _parse_waiting_unblock(d.pop("waiting_unblock", UNSET))
+        waiting_for = _parse_waiting_for(d.pop("waiting_for", UNSET))
 
         realized = cls(
             realized_revision=realized_revision,
-            waiting_code=waiting_code,
-            waiting_text=waiting_text,
-            waiting_unblock=waiting_unblock,
+            waiting_for=waiting_for,
         )
 
         return realized

@@ -12,7 +12,8 @@ T = TypeVar("T", bound="Target")
 
 @_attrs_define
 class Target:
-    """
+    """What an address can be attached to, as the product that owns it registered it: project, zone and limits.
+
     Attributes:
         kind (str):
         id (UUID):

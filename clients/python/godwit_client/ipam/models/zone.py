@@ -13,7 +13,8 @@ T = TypeVar("T", bound="Zone")
 
 @_attrs_define
 class Zone:
-    """
+    """An availability zone, to the ledger a name in a region. `accepts_regional`: regional addresses may come here.
+
     Attributes:
         name (str):
         region (str):

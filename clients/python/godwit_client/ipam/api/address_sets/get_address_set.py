@@ -1,6 +1,7 @@
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
+from uuid import UUID
 
 import httpx
 
@@ -13,7 +14,7 @@ from ...types import UNSET, Response, Unset
 
 def _get_kwargs(
     kind: str,
-    target_id: str,
+    target_id: UUID,
     *,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
@@ -105,7 +106,7 @@ def _build_response(
 
 def sync_detailed(
     kind: str,
-    target_id: str,
+    target_id: UUID,
     *,
     client: AuthenticatedClient | Client,
     validate_only: bool | Unset = False,
@@ -116,7 +117,7 @@ def sync_detailed(
 
     Args:
         kind (str):
-        target_id (str):
+        target_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
         idempotency_key (None | str | Unset): Makes a repeated request answer the same.
         if_match (None | str | Unset): The ETag the change is meant for.
@@ -146,7 +147,7 @@ def sync_detailed(
 
 def sync(
     kind: str,
-    target_id: str,
+    target_id: UUID,
     *,
     client: AuthenticatedClient | Client,
     validate_only: bool | Unset = False,
@@ -157,7 +158,7 @@ def sync(
 
     Args:
         kind (str):
-        target_id (str):
+        target_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
         idempotency_key (None | str | Unset): Makes a repeated request answer the same.
         if_match (None | str | Unset): The ETag the change is meant for.
@@ -182,7 +183,7 @@ def sync(
 
 async def asyncio_detailed(
     kind: str,
-    target_id: str,
+    target_id: UUID,
     *,
     client: AuthenticatedClient | Client,
     validate_only: bool | Unset = False,
@@ -193,7 +194,7 @@ async def asyncio_detailed(
 
     Args:
         kind (str):
-        target_id (str):
+        target_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
         idempotency_key (None | str | Unset): Makes a repeated request answer the same.
         if_match (None | str | Unset): The ETag the change is meant for.
@@ -221,7 +222,7 @@ async def asyncio_detailed(
 
 async def asyncio(
     kind: str,
-    target_id: str,
+    target_id: UUID,
     *,
     client: AuthenticatedClient | Client,
     validate_only: bool | Unset = False,
@@ -232,7 +233,7 @@ async def asyncio(
 
     Args:
         kind (str):
-        target_id (str):
+        target_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
         idempotency_key (None | str | Unset): Makes a repeated request answer the same.
         if_match (None | str | Unset): The ETag the change is meant for.

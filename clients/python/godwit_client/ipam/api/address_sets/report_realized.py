@@ -1,6 +1,7 @@
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
+from uuid import UUID
 
 import httpx
 
@@ -14,7 +15,7 @@ from ...types import UNSET, Response, Unset
 
 def _get_kwargs(
     kind: str,
-    target_id: str,
+    target_id: UUID,
     *,
     body: Realized,
     validate_only: bool | Unset = False,
@@ -111,7 +112,7 @@ def _build_response(
 
 def sync_detailed(
     kind: str,
-    target_id: str,
+    target_id: UUID,
     *,
     client: AuthenticatedClient | Client,
     body: Realized,
@@ -123,12 +124,12 @@ def sync_detailed(
 
     Args:
         kind (str):
-        target_id (str):
+        target_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
         idempotency_key (None | str | Unset): Makes a repeated request answer the same.
         if_match (None | str | Unset): The ETag the change is meant for.
-        body (Realized): Placement's report: the nodes hold what `revision` says; `waiting_for`
-            says what is missing if not.
+        body (Realized): Placement's report: the nodes hold what `realized_revision` says, or
+            `waiting_for` says what keeps them.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -156,7 +157,7 @@ def sync_detailed(
 
 def sync(
     kind: str,
-    target_id: str,
+    target_id: UUID,
     *,
     client: AuthenticatedClient | Client,
     body: Realized,
@@ -168,12 +169,12 @@ def sync(
 
     Args:
         kind (str):
-        target_id (str):
+        target_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
         idempotency_key (None | str | Unset): Makes a repeated request answer the same.
         if_match (None | str | Unset): The ETag the change is meant for.
-        body (Realized): Placement's report: the nodes hold what `revision` says; `waiting_for`
-            says what is missing if not.
+        body (Realized): Placement's report: the nodes hold what `realized_revision` says, or
+            `waiting_for` says what keeps them.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -196,7 +197,7 @@ def sync(
 
 async def asyncio_detailed(
     kind: str,
-    target_id: str,
+    target_id: UUID,
     *,
     client: AuthenticatedClient | Client,
     body: Realized,
@@ -208,12 +209,12 @@ async def asyncio_detailed(
 
     Args:
         kind (str):
-        target_id (str):
+        target_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
         idempotency_key (None | str | Unset): Makes a repeated request answer the same.
         if_match (None | str | Unset): The ETag the change is meant for.
-        body (Realized): Placement's report: the nodes hold what `revision` says; `waiting_for`
-            says what is missing if not.
+        body (Realized): Placement's report: the nodes hold what `realized_revision` says, or
+            `waiting_for` says what keeps them.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -239,7 +240,7 @@ async def asyncio_detailed(
 
 async def asyncio(
     kind: str,
-    target_id: str,
+    target_id: UUID,
     *,
     client: AuthenticatedClient | Client,
     body: Realized,
@@ -251,12 +252,12 @@ async def asyncio(
 
     Args:
         kind (str):
-        target_id (str):
+        target_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
         idempotency_key (None | str | Unset): Makes a repeated request answer the same.
         if_match (None | str | Unset): The ETag the change is meant for.
-        body (Realized): Placement's report: the nodes hold what `revision` says; `waiting_for`
-            says what is missing if not.
+        body (Realized): Placement's report: the nodes hold what `realized_revision` says, or
+            `waiting_for` says what keeps them.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

@@ -1,6 +1,7 @@
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
+from uuid import UUID
 
 import httpx
 
@@ -12,7 +13,7 @@ from ...types import UNSET, Response, Unset
 
 
 def _get_kwargs(
-    flexible_ip_id: str,
+    flexible_ip_id: UUID,
     *,
     validate_only: bool | Unset = False,
     limit: int | Unset = 100,
@@ -115,7 +116,7 @@ def _build_response(
 
 
 def sync_detailed(
-    flexible_ip_id: str,
+    flexible_ip_id: UUID,
     *,
     client: AuthenticatedClient | Client,
     validate_only: bool | Unset = False,
@@ -127,7 +128,7 @@ def sync_detailed(
     """List Flexible Ip Audit
 
     Args:
-        flexible_ip_id (str):
+        flexible_ip_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
         limit (int | Unset):  Default: 100.
         cursor (None | str | Unset): `next_cursor` of the page before.
@@ -159,7 +160,7 @@ def sync_detailed(
 
 
 def sync(
-    flexible_ip_id: str,
+    flexible_ip_id: UUID,
     *,
     client: AuthenticatedClient | Client,
     validate_only: bool | Unset = False,
@@ -171,7 +172,7 @@ def sync(
     """List Flexible Ip Audit
 
     Args:
-        flexible_ip_id (str):
+        flexible_ip_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
         limit (int | Unset):  Default: 100.
         cursor (None | str | Unset): `next_cursor` of the page before.
@@ -198,7 +199,7 @@ def sync(
 
 
 async def asyncio_detailed(
-    flexible_ip_id: str,
+    flexible_ip_id: UUID,
     *,
     client: AuthenticatedClient | Client,
     validate_only: bool | Unset = False,
@@ -210,7 +211,7 @@ async def asyncio_detailed(
     """List Flexible Ip Audit
 
     Args:
-        flexible_ip_id (str):
+        flexible_ip_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
         limit (int | Unset):  Default: 100.
         cursor (None | str | Unset): `next_cursor` of the page before.
@@ -240,7 +241,7 @@ async def asyncio_detailed(
 
 
 async def asyncio(
-    flexible_ip_id: str,
+    flexible_ip_id: UUID,
     *,
     client: AuthenticatedClient | Client,
     validate_only: bool | Unset = False,
@@ -252,7 +253,7 @@ async def asyncio(
     """List Flexible Ip Audit
 
     Args:
-        flexible_ip_id (str):
+        flexible_ip_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
         limit (int | Unset):  Default: 100.
         cursor (None | str | Unset): `next_cursor` of the page before.

@@ -1,6 +1,7 @@
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
+from uuid import UUID
 
 import httpx
 
@@ -13,7 +14,7 @@ from ...types import UNSET, Response, Unset
 
 
 def _get_kwargs(
-    flexible_ip_id: str,
+    flexible_ip_id: UUID,
     *,
     body: Move,
     validate_only: bool | Unset = False,
@@ -106,7 +107,7 @@ def _build_response(*, client: AuthenticatedClient | Client, response: httpx.Res
 
 
 def sync_detailed(
-    flexible_ip_id: str,
+    flexible_ip_id: UUID,
     *,
     client: AuthenticatedClient | Client,
     body: Move,
@@ -117,7 +118,7 @@ def sync_detailed(
     """Move Flexible Ip
 
     Args:
-        flexible_ip_id (str):
+        flexible_ip_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
         idempotency_key (None | str | Unset): Makes a repeated request answer the same.
         if_match (None | str | Unset): The ETag the change is meant for.
@@ -147,7 +148,7 @@ def sync_detailed(
 
 
 def sync(
-    flexible_ip_id: str,
+    flexible_ip_id: UUID,
     *,
     client: AuthenticatedClient | Client,
     body: Move,
@@ -158,7 +159,7 @@ def sync(
     """Move Flexible Ip
 
     Args:
-        flexible_ip_id (str):
+        flexible_ip_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
         idempotency_key (None | str | Unset): Makes a repeated request answer the same.
         if_match (None | str | Unset): The ETag the change is meant for.
@@ -183,7 +184,7 @@ def sync(
 
 
 async def asyncio_detailed(
-    flexible_ip_id: str,
+    flexible_ip_id: UUID,
     *,
     client: AuthenticatedClient | Client,
     body: Move,
@@ -194,7 +195,7 @@ async def asyncio_detailed(
     """Move Flexible Ip
 
     Args:
-        flexible_ip_id (str):
+        flexible_ip_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
         idempotency_key (None | str | Unset): Makes a repeated request answer the same.
         if_match (None | str | Unset): The ETag the change is meant for.
@@ -222,7 +223,7 @@ async def asyncio_detailed(
 
 
 async def asyncio(
-    flexible_ip_id: str,
+    flexible_ip_id: UUID,
     *,
     client: AuthenticatedClient | Client,
     body: Move,
@@ -233,7 +234,7 @@ async def asyncio(
     """Move Flexible Ip
 
     Args:
-        flexible_ip_id (str):
+        flexible_ip_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
         idempotency_key (None | str | Unset): Makes a repeated request answer the same.
         if_match (None | str | Unset): The ETag the change is meant for.

@@ -1,6 +1,7 @@
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
+from uuid import UUID
 
 import httpx
 
@@ -12,7 +13,7 @@ from ...types import UNSET, Response, Unset
 
 
 def _get_kwargs(
-    flexible_ip_id: str,
+    flexible_ip_id: UUID,
     *,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
@@ -102,7 +103,7 @@ def _build_response(
 
 
 def sync_detailed(
-    flexible_ip_id: str,
+    flexible_ip_id: UUID,
     *,
     client: AuthenticatedClient | Client,
     validate_only: bool | Unset = False,
@@ -112,7 +113,7 @@ def sync_detailed(
     """Release Flexible Ip
 
     Args:
-        flexible_ip_id (str):
+        flexible_ip_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
         idempotency_key (None | str | Unset): Makes a repeated request answer the same.
         if_match (None | str | Unset): The ETag the change is meant for.
@@ -140,7 +141,7 @@ def sync_detailed(
 
 
 def sync(
-    flexible_ip_id: str,
+    flexible_ip_id: UUID,
     *,
     client: AuthenticatedClient | Client,
     validate_only: bool | Unset = False,
@@ -150,7 +151,7 @@ def sync(
     """Release Flexible Ip
 
     Args:
-        flexible_ip_id (str):
+        flexible_ip_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
         idempotency_key (None | str | Unset): Makes a repeated request answer the same.
         if_match (None | str | Unset): The ETag the change is meant for.
@@ -173,7 +174,7 @@ def sync(
 
 
 async def asyncio_detailed(
-    flexible_ip_id: str,
+    flexible_ip_id: UUID,
     *,
     client: AuthenticatedClient | Client,
     validate_only: bool | Unset = False,
@@ -183,7 +184,7 @@ async def asyncio_detailed(
     """Release Flexible Ip
 
     Args:
-        flexible_ip_id (str):
+        flexible_ip_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
         idempotency_key (None | str | Unset): Makes a repeated request answer the same.
         if_match (None | str | Unset): The ETag the change is meant for.
@@ -209,7 +210,7 @@ async def asyncio_detailed(
 
 
 async def asyncio(
-    flexible_ip_id: str,
+    flexible_ip_id: UUID,
     *,
     client: AuthenticatedClient | Client,
     validate_only: bool | Unset = False,
@@ -219,7 +220,7 @@ async def asyncio(
     """Release Flexible Ip
 
     Args:
-        flexible_ip_id (str):
+        flexible_ip_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
         idempotency_key (None | str | Unset): Makes a repeated request answer the same.
         if_match (None | str | Unset): The ETag the change is meant for.

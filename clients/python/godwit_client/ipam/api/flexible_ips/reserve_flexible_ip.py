@@ -117,7 +117,8 @@ def sync_detailed(
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
         idempotency_key (None | str | Unset): Makes a repeated request answer the same.
         if_match (None | str | Unset): The ETag the change is meant for.
-        body (FlexibleIPReserve): `pool` or `zone` and `family`; `address` to ask for one by name.
+        body (FlexibleIPReserve): Any free address of `family` in `zone`, of its `pool` if one is
+            named; or the one that `address` names.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -155,7 +156,8 @@ def sync(
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
         idempotency_key (None | str | Unset): Makes a repeated request answer the same.
         if_match (None | str | Unset): The ETag the change is meant for.
-        body (FlexibleIPReserve): `pool` or `zone` and `family`; `address` to ask for one by name.
+        body (FlexibleIPReserve): Any free address of `family` in `zone`, of its `pool` if one is
+            named; or the one that `address` names.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -188,7 +190,8 @@ async def asyncio_detailed(
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
         idempotency_key (None | str | Unset): Makes a repeated request answer the same.
         if_match (None | str | Unset): The ETag the change is meant for.
-        body (FlexibleIPReserve): `pool` or `zone` and `family`; `address` to ask for one by name.
+        body (FlexibleIPReserve): Any free address of `family` in `zone`, of its `pool` if one is
+            named; or the one that `address` names.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -224,7 +227,8 @@ async def asyncio(
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
         idempotency_key (None | str | Unset): Makes a repeated request answer the same.
         if_match (None | str | Unset): The ETag the change is meant for.
-        body (FlexibleIPReserve): `pool` or `zone` and `family`; `address` to ask for one by name.
+        body (FlexibleIPReserve): Any free address of `family` in `zone`, of its `pool` if one is
+            named; or the one that `address` names.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

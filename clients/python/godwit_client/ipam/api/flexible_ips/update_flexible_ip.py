@@ -1,6 +1,7 @@
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
+from uuid import UUID
 
 import httpx
 
@@ -13,7 +14,7 @@ from ...types import UNSET, Response, Unset
 
 
 def _get_kwargs(
-    flexible_ip_id: str,
+    flexible_ip_id: UUID,
     *,
     body: FlexibleIPUpdate,
     validate_only: bool | Unset = False,
@@ -108,7 +109,7 @@ def _build_response(
 
 
 def sync_detailed(
-    flexible_ip_id: str,
+    flexible_ip_id: UUID,
     *,
     client: AuthenticatedClient | Client,
     body: FlexibleIPUpdate,
@@ -119,7 +120,7 @@ def sync_detailed(
     """Update Flexible Ip
 
     Args:
-        flexible_ip_id (str):
+        flexible_ip_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
         idempotency_key (None | str | Unset): Makes a repeated request answer the same.
         if_match (None | str | Unset): The ETag the change is meant for.
@@ -149,7 +150,7 @@ def sync_detailed(
 
 
 def sync(
-    flexible_ip_id: str,
+    flexible_ip_id: UUID,
     *,
     client: AuthenticatedClient | Client,
     body: FlexibleIPUpdate,
@@ -160,7 +161,7 @@ def sync(
     """Update Flexible Ip
 
     Args:
-        flexible_ip_id (str):
+        flexible_ip_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
         idempotency_key (None | str | Unset): Makes a repeated request answer the same.
         if_match (None | str | Unset): The ETag the change is meant for.
@@ -185,7 +186,7 @@ def sync(
 
 
 async def asyncio_detailed(
-    flexible_ip_id: str,
+    flexible_ip_id: UUID,
     *,
     client: AuthenticatedClient | Client,
     body: FlexibleIPUpdate,
@@ -196,7 +197,7 @@ async def asyncio_detailed(
     """Update Flexible Ip
 
     Args:
-        flexible_ip_id (str):
+        flexible_ip_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
         idempotency_key (None | str | Unset): Makes a repeated request answer the same.
         if_match (None | str | Unset): The ETag the change is meant for.
@@ -224,7 +225,7 @@ async def asyncio_detailed(
 
 
 async def asyncio(
-    flexible_ip_id: str,
+    flexible_ip_id: UUID,
     *,
     client: AuthenticatedClient | Client,
     body: FlexibleIPUpdate,
@@ -235,7 +236,7 @@ async def asyncio(
     """Update Flexible Ip
 
     Args:
-        flexible_ip_id (str):
+        flexible_ip_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
         idempotency_key (None | str | Unset): Makes a repeated request answer the same.
         if_match (None | str | Unset): The ETag the change is meant for.

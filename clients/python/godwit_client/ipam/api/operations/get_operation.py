@@ -113,12 +113,11 @@ def sync_detailed(
 ) -> Response[Operation | Problem]:
     """Get Operation
 
-     The operation now, or as soon as it is finished. Waiting holds neither a thread nor a database
-    connection.
+     The operation now, or as soon as it is final.
 
     Args:
         operation_id (str):
-        wait_s (float | Unset): Wait this long for it to finish. Default: 0.0.
+        wait_s (float | Unset): Answer when it is final, or after this long. Default: 0.0.
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
         idempotency_key (None | str | Unset): Makes a repeated request answer the same.
         if_match (None | str | Unset): The ETag the change is meant for.
@@ -157,12 +156,11 @@ def sync(
 ) -> Operation | Problem | None:
     """Get Operation
 
-     The operation now, or as soon as it is finished. Waiting holds neither a thread nor a database
-    connection.
+     The operation now, or as soon as it is final.
 
     Args:
         operation_id (str):
-        wait_s (float | Unset): Wait this long for it to finish. Default: 0.0.
+        wait_s (float | Unset): Answer when it is final, or after this long. Default: 0.0.
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
         idempotency_key (None | str | Unset): Makes a repeated request answer the same.
         if_match (None | str | Unset): The ETag the change is meant for.
@@ -196,12 +194,11 @@ async def asyncio_detailed(
 ) -> Response[Operation | Problem]:
     """Get Operation
 
-     The operation now, or as soon as it is finished. Waiting holds neither a thread nor a database
-    connection.
+     The operation now, or as soon as it is final.
 
     Args:
         operation_id (str):
-        wait_s (float | Unset): Wait this long for it to finish. Default: 0.0.
+        wait_s (float | Unset): Answer when it is final, or after this long. Default: 0.0.
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
         idempotency_key (None | str | Unset): Makes a repeated request answer the same.
         if_match (None | str | Unset): The ETag the change is meant for.
@@ -238,12 +235,11 @@ async def asyncio(
 ) -> Operation | Problem | None:
     """Get Operation
 
-     The operation now, or as soon as it is finished. Waiting holds neither a thread nor a database
-    connection.
+     The operation now, or as soon as it is final.
 
     Args:
         operation_id (str):
-        wait_s (float | Unset): Wait this long for it to finish. Default: 0.0.
+        wait_s (float | Unset): Answer when it is final, or after this long. Default: 0.0.
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
         idempotency_key (None | str | Unset): Makes a repeated request answer the same.
         if_match (None | str | Unset): The ETag the change is meant for.

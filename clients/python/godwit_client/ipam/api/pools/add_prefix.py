@@ -1,6 +1,7 @@
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
+from uuid import UUID
 
 import httpx
 
@@ -13,7 +14,7 @@ from ...types import UNSET, Response, Unset
 
 
 def _get_kwargs(
-    pool_id: str,
+    pool_id: UUID,
     *,
     body: PrefixCreate,
     validate_only: bool | Unset = False,
@@ -106,7 +107,7 @@ def _build_response(*, client: AuthenticatedClient | Client, response: httpx.Res
 
 
 def sync_detailed(
-    pool_id: str,
+    pool_id: UUID,
     *,
     client: AuthenticatedClient | Client,
     body: PrefixCreate,
@@ -117,7 +118,7 @@ def sync_detailed(
     """Add Prefix
 
     Args:
-        pool_id (str):
+        pool_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
         idempotency_key (None | str | Unset): Makes a repeated request answer the same.
         if_match (None | str | Unset): The ETag the change is meant for.
@@ -147,7 +148,7 @@ def sync_detailed(
 
 
 def sync(
-    pool_id: str,
+    pool_id: UUID,
     *,
     client: AuthenticatedClient | Client,
     body: PrefixCreate,
@@ -158,7 +159,7 @@ def sync(
     """Add Prefix
 
     Args:
-        pool_id (str):
+        pool_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
         idempotency_key (None | str | Unset): Makes a repeated request answer the same.
         if_match (None | str | Unset): The ETag the change is meant for.
@@ -183,7 +184,7 @@ def sync(
 
 
 async def asyncio_detailed(
-    pool_id: str,
+    pool_id: UUID,
     *,
     client: AuthenticatedClient | Client,
     body: PrefixCreate,
@@ -194,7 +195,7 @@ async def asyncio_detailed(
     """Add Prefix
 
     Args:
-        pool_id (str):
+        pool_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
         idempotency_key (None | str | Unset): Makes a repeated request answer the same.
         if_match (None | str | Unset): The ETag the change is meant for.
@@ -222,7 +223,7 @@ async def asyncio_detailed(
 
 
 async def asyncio(
-    pool_id: str,
+    pool_id: UUID,
     *,
     client: AuthenticatedClient | Client,
     body: PrefixCreate,
@@ -233,7 +234,7 @@ async def asyncio(
     """Add Prefix
 
     Args:
-        pool_id (str):
+        pool_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
         idempotency_key (None | str | Unset): Makes a repeated request answer the same.
         if_match (None | str | Unset): The ETag the change is meant for.

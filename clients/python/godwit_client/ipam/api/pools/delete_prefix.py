@@ -1,6 +1,7 @@
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
+from uuid import UUID
 
 import httpx
 
@@ -12,8 +13,8 @@ from ...types import UNSET, Response, Unset
 
 
 def _get_kwargs(
-    pool_id: str,
-    prefix_id: str,
+    pool_id: UUID,
+    prefix_id: UUID,
     *,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
@@ -102,8 +103,8 @@ def _build_response(*, client: AuthenticatedClient | Client, response: httpx.Res
 
 
 def sync_detailed(
-    pool_id: str,
-    prefix_id: str,
+    pool_id: UUID,
+    prefix_id: UUID,
     *,
     client: AuthenticatedClient | Client,
     validate_only: bool | Unset = False,
@@ -113,8 +114,8 @@ def sync_detailed(
     """Delete Prefix
 
     Args:
-        pool_id (str):
-        prefix_id (str):
+        pool_id (UUID):
+        prefix_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
         idempotency_key (None | str | Unset): Makes a repeated request answer the same.
         if_match (None | str | Unset): The ETag the change is meant for.
@@ -143,8 +144,8 @@ def sync_detailed(
 
 
 def sync(
-    pool_id: str,
-    prefix_id: str,
+    pool_id: UUID,
+    prefix_id: UUID,
     *,
     client: AuthenticatedClient | Client,
     validate_only: bool | Unset = False,
@@ -154,8 +155,8 @@ def sync(
     """Delete Prefix
 
     Args:
-        pool_id (str):
-        prefix_id (str):
+        pool_id (UUID):
+        prefix_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
         idempotency_key (None | str | Unset): Makes a repeated request answer the same.
         if_match (None | str | Unset): The ETag the change is meant for.
@@ -179,8 +180,8 @@ def sync(
 
 
 async def asyncio_detailed(
-    pool_id: str,
-    prefix_id: str,
+    pool_id: UUID,
+    prefix_id: UUID,
     *,
     client: AuthenticatedClient | Client,
     validate_only: bool | Unset = False,
@@ -190,8 +191,8 @@ async def asyncio_detailed(
     """Delete Prefix
 
     Args:
-        pool_id (str):
-        prefix_id (str):
+        pool_id (UUID):
+        prefix_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
         idempotency_key (None | str | Unset): Makes a repeated request answer the same.
         if_match (None | str | Unset): The ETag the change is meant for.
@@ -218,8 +219,8 @@ async def asyncio_detailed(
 
 
 async def asyncio(
-    pool_id: str,
-    prefix_id: str,
+    pool_id: UUID,
+    prefix_id: UUID,
     *,
     client: AuthenticatedClient | Client,
     validate_only: bool | Unset = False,
@@ -229,8 +230,8 @@ async def asyncio(
     """Delete Prefix
 
     Args:
-        pool_id (str):
-        prefix_id (str):
+        pool_id (UUID):
+        prefix_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
         idempotency_key (None | str | Unset): Makes a repeated request answer the same.
         if_match (None | str | Unset): The ETag the change is meant for.

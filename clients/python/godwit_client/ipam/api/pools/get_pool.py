@@ -1,6 +1,7 @@
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
+from uuid import UUID
 
 import httpx
 
@@ -12,7 +13,7 @@ from ...types import UNSET, Response, Unset
 
 
 def _get_kwargs(
-    pool_id: str,
+    pool_id: UUID,
     *,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
@@ -100,7 +101,7 @@ def _build_response(*, client: AuthenticatedClient | Client, response: httpx.Res
 
 
 def sync_detailed(
-    pool_id: str,
+    pool_id: UUID,
     *,
     client: AuthenticatedClient | Client,
     validate_only: bool | Unset = False,
@@ -110,7 +111,7 @@ def sync_detailed(
     """Get Pool
 
     Args:
-        pool_id (str):
+        pool_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
         idempotency_key (None | str | Unset): Makes a repeated request answer the same.
         if_match (None | str | Unset): The ETag the change is meant for.
@@ -138,7 +139,7 @@ def sync_detailed(
 
 
 def sync(
-    pool_id: str,
+    pool_id: UUID,
     *,
     client: AuthenticatedClient | Client,
     validate_only: bool | Unset = False,
@@ -148,7 +149,7 @@ def sync(
     """Get Pool
 
     Args:
-        pool_id (str):
+        pool_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
         idempotency_key (None | str | Unset): Makes a repeated request answer the same.
         if_match (None | str | Unset): The ETag the change is meant for.
@@ -171,7 +172,7 @@ def sync(
 
 
 async def asyncio_detailed(
-    pool_id: str,
+    pool_id: UUID,
     *,
     client: AuthenticatedClient | Client,
     validate_only: bool | Unset = False,
@@ -181,7 +182,7 @@ async def asyncio_detailed(
     """Get Pool
 
     Args:
-        pool_id (str):
+        pool_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
         idempotency_key (None | str | Unset): Makes a repeated request answer the same.
         if_match (None | str | Unset): The ETag the change is meant for.
@@ -207,7 +208,7 @@ async def asyncio_detailed(
 
 
 async def asyncio(
-    pool_id: str,
+    pool_id: UUID,
     *,
     client: AuthenticatedClient | Client,
     validate_only: bool | Unset = False,
@@ -217,7 +218,7 @@ async def asyncio(
     """Get Pool
 
     Args:
-        pool_id (str):
+        pool_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
         idempotency_key (None | str | Unset): Makes a repeated request answer the same.
         if_match (None | str | Unset): The ETag the change is meant for.

@@ -1,6 +1,7 @@
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
+from uuid import UUID
 
 import httpx
 
@@ -12,7 +13,7 @@ from ...types import UNSET, Response, Unset
 
 
 def _get_kwargs(
-    pool_id: str,
+    pool_id: UUID,
     *,
     validate_only: bool | Unset = False,
     limit: int | Unset = 100,
@@ -113,7 +114,7 @@ def _build_response(
 
 
 def sync_detailed(
-    pool_id: str,
+    pool_id: UUID,
     *,
     client: AuthenticatedClient | Client,
     validate_only: bool | Unset = False,
@@ -125,7 +126,7 @@ def sync_detailed(
     """List Prefixes
 
     Args:
-        pool_id (str):
+        pool_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
         limit (int | Unset):  Default: 100.
         cursor (None | str | Unset): `next_cursor` of the page before.
@@ -157,7 +158,7 @@ def sync_detailed(
 
 
 def sync(
-    pool_id: str,
+    pool_id: UUID,
     *,
     client: AuthenticatedClient | Client,
     validate_only: bool | Unset = False,
@@ -169,7 +170,7 @@ def sync(
     """List Prefixes
 
     Args:
-        pool_id (str):
+        pool_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
         limit (int | Unset):  Default: 100.
         cursor (None | str | Unset): `next_cursor` of the page before.
@@ -196,7 +197,7 @@ def sync(
 
 
 async def asyncio_detailed(
-    pool_id: str,
+    pool_id: UUID,
     *,
     client: AuthenticatedClient | Client,
     validate_only: bool | Unset = False,
@@ -208,7 +209,7 @@ async def asyncio_detailed(
     """List Prefixes
 
     Args:
-        pool_id (str):
+        pool_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
         limit (int | Unset):  Default: 100.
         cursor (None | str | Unset): `next_cursor` of the page before.
@@ -238,7 +239,7 @@ async def asyncio_detailed(
 
 
 async def asyncio(
-    pool_id: str,
+    pool_id: UUID,
     *,
     client: AuthenticatedClient | Client,
     validate_only: bool | Unset = False,
@@ -250,7 +251,7 @@ async def asyncio(
     """List Prefixes
 
     Args:
-        pool_id (str):
+        pool_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
         limit (int | Unset):  Default: 100.
         cursor (None | str | Unset): `next_cursor` of the page before.

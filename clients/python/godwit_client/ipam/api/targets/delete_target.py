@@ -1,6 +1,7 @@
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
+from uuid import UUID
 
 import httpx
 
@@ -13,7 +14,7 @@ from ...types import UNSET, Response, Unset
 
 def _get_kwargs(
     kind: str,
-    target_id: str,
+    target_id: UUID,
     *,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
@@ -103,7 +104,7 @@ def _build_response(*, client: AuthenticatedClient | Client, response: httpx.Res
 
 def sync_detailed(
     kind: str,
-    target_id: str,
+    target_id: UUID,
     *,
     client: AuthenticatedClient | Client,
     validate_only: bool | Unset = False,
@@ -114,7 +115,7 @@ def sync_detailed(
 
     Args:
         kind (str):
-        target_id (str):
+        target_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
         idempotency_key (None | str | Unset): Makes a repeated request answer the same.
         if_match (None | str | Unset): The ETag the change is meant for.
@@ -144,7 +145,7 @@ def sync_detailed(
 
 def sync(
     kind: str,
-    target_id: str,
+    target_id: UUID,
     *,
     client: AuthenticatedClient | Client,
     validate_only: bool | Unset = False,
@@ -155,7 +156,7 @@ def sync(
 
     Args:
         kind (str):
-        target_id (str):
+        target_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
         idempotency_key (None | str | Unset): Makes a repeated request answer the same.
         if_match (None | str | Unset): The ETag the change is meant for.
@@ -180,7 +181,7 @@ def sync(
 
 async def asyncio_detailed(
     kind: str,
-    target_id: str,
+    target_id: UUID,
     *,
     client: AuthenticatedClient | Client,
     validate_only: bool | Unset = False,
@@ -191,7 +192,7 @@ async def asyncio_detailed(
 
     Args:
         kind (str):
-        target_id (str):
+        target_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
         idempotency_key (None | str | Unset): Makes a repeated request answer the same.
         if_match (None | str | Unset): The ETag the change is meant for.
@@ -219,7 +220,7 @@ async def asyncio_detailed(
 
 async def asyncio(
     kind: str,
-    target_id: str,
+    target_id: UUID,
     *,
     client: AuthenticatedClient | Client,
     validate_only: bool | Unset = False,
@@ -230,7 +231,7 @@ async def asyncio(
 
     Args:
         kind (str):
-        target_id (str):
+        target_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
         idempotency_key (None | str | Unset): Makes a repeated request answer the same.
         if_match (None | str | Unset): The ETag the change is meant for.

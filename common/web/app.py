@@ -1,0 +1,79 @@
+"""A service's application: request ids, errors as problems, no unknown query parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import uuid4
+
+import structlog
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi.routing import APIRoute
+
+from common.errors import Invalid
+from common.web.problems import PROBLEMS, answer_errors_of, problem
+
+log = structlog.get_logger()
+
+
+class UnknownParameter(Invalid):
+    """A query parameter is unknown, empty or given twice."""
+
+    code = "request.parameter"
+
+
+async def _identify(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+    """Give the request an id, log it, and answer a fault with a problem that carries the id."""
+    request.state.request_id = request.headers.get("x-request-id") or str(uuid4())
+    with structlog.contextvars.bound_contextvars(request_id=request.state.request_id):
+        try:
+            response = await call_next(request)
+        except Exception:
+            log.exception("request.fault", method=request.method, path=request.url.path)
+            response = problem(request, 500, "internal", "A fault of ours.", "The request failed; it has been logged.")
+    response.headers["X-Request-ID"] = request.state.request_id
+    return response
+
+
+def _known_parameters(request: Request) -> None:
+    route = request.scope.get("route")
+    known = {param.alias for param in _query_params(route.dependant)} if isinstance(route, APIRoute) else set()
+    seen: set[str] = set()
+    for name, value in request.query_params.multi_items():
+        if name not in known:
+            raise UnknownParameter(
+                f"there is no query parameter {name!r} here; known: {', '.join(sorted(known)) or '-'}"
+            )
+        if name in seen or value == "":
+            raise UnknownParameter(f"query parameter {name!r} is given twice or is empty")
+        seen.add(name)
+
+
+def _query_params(dependant: Any) -> list[Any]:
+    found = list(dependant.query_params)
+    for child in dependant.dependencies:
+        found += _query_params(child)
+    return found
+
+
+class _App(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        """FastAPI adds the model of an error as application/json; ours are sent as application/problem+json alone."""
+        document = super().openapi()
+        for operations in document["paths"].values():
+            for operation in operations.values():
+                for response in operation["responses"].values():
+                    content = response.get("content", {})
+                    if "application/problem+json" in content and "application/json" in content:
+                        content["application/problem+json"] = content.pop("application/json")
+        return document
+
+
+def create_app(title: str, routers: list[APIRouter], **kwargs: Any) -> FastAPI:
+    """A service's application: its routers, errors as problems, a health probe."""
+    app = _App(title=title, separate_input_output_schemas=False, redirect_slashes=False, **kwargs)
+    app.middleware("http")(_identify)
+    answer_errors_of(app)
+    for router in routers:
+        app.include_router(router, dependencies=[Depends(_known_parameters)], responses=PROBLEMS)
+    return app

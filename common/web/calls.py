@@ -1,0 +1,216 @@
+"""One request: who calls, the transaction its use case runs in, ETags and idempotency. Handlers hold no `try`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Annotated, TypeVar
+
+import structlog
+from fastapi import Header, Query, Request, Response
+from pydantic import BaseModel
+from sqlalchemy import func, select
+
+from common.auth import Principal, TokenRefused, Verifier
+from common.db import Contended, Database, Transaction
+from common.errors import Conflict, Invalid, PreconditionFailed
+from common.tables import IdempotencyColumns
+
+CONTENDED_TRIES = 3
+
+T = TypeVar("T", bound=BaseModel)
+A = TypeVar("A")
+
+
+class InvalidHeader(Invalid):
+    """A header cannot be understood."""
+
+    code = "request.header"
+
+
+class KeyReused(Invalid):
+    """This Idempotency-Key was used with another request."""
+
+    code = "idempotency.key_reused"
+
+
+class KeyInFlight(Conflict):
+    """The request with this Idempotency-Key is still being worked on; ask again."""
+
+    code = "idempotency.in_flight"
+    retryable = True
+
+
+class StaleRevision(PreconditionFailed):
+    """The resource has changed since the revision that If-Match names."""
+
+    code = "revision.stale"
+
+
+class _Dry(Exception):
+    """Leaves the transaction uncommitted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request: who calls, and the transaction its use case runs in."""
+
+    principal: Principal
+    request_id: str
+    expected_revision: int | None
+    validate_only: bool
+    _database: Database
+    _idempotency: type[IdempotencyColumns]
+    _operation_id: str
+    _key: str | None
+    _fingerprint: str
+
+    def read(self, query: Callable[[Transaction], A]) -> A:
+        """Answer `query`, which changes nothing."""
+        with self._database.transaction() as tx:
+            return query(tx)
+
+    def run(self, use_case: Callable[[Transaction], T], status: int = 200) -> Response:
+        """Run `use_case` in one transaction with its idempotency record, commit, and answer what it returned.
+
+        With `validate_only` everything is checked and nothing is kept. What gave way to another request is run again
+        a few times. Raises KeyReused, KeyInFlight, Contended.
+        """
+        for _ in range(CONTENDED_TRIES - 1):
+            try:
+                return self._run(use_case, status)
+            except Contended:
+                continue
+        return self._run(use_case, status)
+
+    def _run(self, use_case: Callable[[Transaction], T], status: int) -> Response:
+        try:
+            with self._database.transaction() as tx:
+                if self._key is not None and not self.validate_only:
+                    replay = self._take_key(tx)
+                    if replay is not None:
+                        return replay
+                body = use_case(tx)
+                tx.session.flush()
+                answer = body.model_dump_json()
+                if self.validate_only:
+                    raise _Dry
+                if self._key is not None:
+                    tx.session.add(self._record(status, answer))
+        except _Dry:
+            return Response(answer, 200, {"Godwit-Validate-Only": "true"}, "application/json")
+        return _answer(status, answer)
+
+    def replay(self) -> Response | None:
+        """The answer already given to this Idempotency-Key; for work that happens outside a transaction."""
+        if self._key is None or self.validate_only:
+            return None
+        with self._database.transaction() as tx:
+            return self._take_key(tx)
+
+    def _take_key(self, tx: Transaction) -> Response | None:
+        scope = (self.principal.project, self.principal.subject, self._operation_id, self._key)
+        number = int.from_bytes(hashlib.blake2b(repr(scope).encode(), digest_size=8).digest(), "big", signed=True)
+        if not tx.session.scalar(select(func.pg_try_advisory_xact_lock(number))):
+            raise KeyInFlight("the first request with this Idempotency-Key has not been answered yet")
+        record = tx.session.get(self._idempotency, scope)
+        if record is None:
+            return None
+        if record.fingerprint != self._fingerprint:
+            raise KeyReused("this Idempotency-Key was used with another request; use a new one")
+        response = _answer(record.status, record.body)
+        response.headers["Idempotency-Replayed"] = "true"
+        return response
+
+    def _record(self, status: int, body: str) -> IdempotencyColumns:
+        record = self._idempotency()
+        record.project, record.subject = self.principal.project, self.principal.subject
+        record.operation_id, record.key = self._operation_id, self._key or ""
+        record.fingerprint, record.status, record.body = self._fingerprint, status, body
+        return record
+
+
+def _answer(status: int, body: str) -> Response:
+    response = Response(body, status, media_type="application/json")
+    revision = json.loads(body).get("revision")
+    if revision is not None:
+        response.headers["ETag"] = f'"{revision}"'
+    return response
+
+
+def resource(body: BaseModel) -> Response:
+    """A resource with its ETag."""
+    return _answer(200, body.model_dump_json())
+
+
+def check_revision(expected: int | None, revision: int) -> None:
+    """Raises StaleRevision if the caller's If-Match names another revision than the present one."""
+    if expected is not None and expected != revision:
+        raise StaleRevision(f"the resource is at revision {revision}, If-Match names {expected}; read it again")
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """What the handlers of one application work with: its `app.state.wiring`."""
+
+    verifier: Verifier
+    database: Database
+    idempotency: type[IdempotencyColumns]
+
+
+def bearer(verifier: Verifier, authorization: str | None, x_auth_token: str | None) -> Principal:
+    """Who calls, from `Authorization: Bearer` or `X-Auth-Token`. Raises TokenRefused."""
+    token = (authorization or "").removeprefix("Bearer ").strip() or x_auth_token
+    if not token:
+        raise TokenRefused("the request carries no token; send `Authorization: Bearer …`")
+    return verifier.verify(token)
+
+
+def called_by(*roles: str) -> Callable[..., Awaitable[Call]]:
+    """A `Call` by somebody who holds one of `roles`: what every handler depends on.
+
+    The role is checked before a stored answer is given again. Raises TokenRefused, RoleMissing.
+    """
+
+    async def call(
+        request: Request,
+        authorization: Annotated[str | None, Header(include_in_schema=False)] = None,
+        x_auth_token: Annotated[str | None, Header(include_in_schema=False)] = None,
+        idempotency_key: Annotated[
+            str | None, Header(min_length=1, max_length=255, description="Makes a repeated request answer the same.")
+        ] = None,
+        if_match: Annotated[str | None, Header(description="The ETag the change is meant for.")] = None,
+        validate_only: Annotated[bool, Query(description="Run every check and change nothing.")] = False,
+    ) -> Call:
+        wiring: Wiring = request.app.state.wiring
+        principal = bearer(wiring.verifier, authorization, x_auth_token)
+        principal.require(*roles)
+        body = await request.body()
+        fingerprint = hashlib.blake2b(
+            b"\0".join((request.method.encode(), request.url.path.encode(), body)), digest_size=16
+        ).hexdigest()
+        structlog.contextvars.bind_contextvars(subject=principal.subject, project=principal.project)
+        return Call(
+            principal=principal,
+            request_id=request.state.request_id,
+            expected_revision=_revision(if_match),
+            validate_only=validate_only,
+            _database=wiring.database,
+            _idempotency=wiring.idempotency,
+            _operation_id=request.scope["route"].operation_id or request.scope["route"].name,
+            _key=idempotency_key,
+            _fingerprint=fingerprint,
+        )
+
+    return call
+
+
+def _revision(if_match: str | None) -> int | None:
+    if if_match is None or if_match == "*":
+        return None
+    text = if_match.removeprefix("W/").strip('"')
+    if not text.isdigit():
+        raise InvalidHeader(f"If-Match is {if_match!r}; send the ETag of the resource")
+    return int(text)
