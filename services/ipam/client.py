@@ -57,10 +57,6 @@ class IpamClient(ServiceClient):
         answer = self.request("POST", f"{BASE}/flexible-ips", json=_json(body), headers=_key(idempotency_key))
         return wire.FlexibleIP.model_validate_json(answer.content)
 
-    def flexible_ip(self, flexible_ip_id: UUID) -> wire.FlexibleIP:
-        answer = self.request("GET", f"{BASE}/flexible-ips/{flexible_ip_id}")
-        return wire.FlexibleIP.model_validate_json(answer.content)
-
     def flexible_ips(self, ids: Iterable[UUID]) -> list[wire.FlexibleIP]:
         """Those of `ids` that exist."""
         wanted = [str(item) for item in ids]
@@ -69,41 +65,9 @@ class IpamClient(ServiceClient):
             found += self._pages("/flexible-ips", wire.FlexibleIP, ids=",".join(wanted[start : start + 100]))
         return found
 
-    def flexible_ips_on(self, kind: str, target_id: UUID) -> Iterator[wire.FlexibleIP]:
-        """Those attached to a target, leaving it or waiting for it."""
-        return self._pages("/flexible-ips", wire.FlexibleIP, target=f"{kind}/{target_id}")
-
-    def release(self, flexible_ip_id: UUID) -> wire.FlexibleIP:
-        answer = self.request("DELETE", f"{BASE}/flexible-ips/{flexible_ip_id}")
-        return wire.FlexibleIP.model_validate_json(answer.content)
-
-    def attach(
-        self,
-        flexible_ip_id: UUID,
-        body: wire.Attach,
-        *,
-        validate_only: bool = False,
-        idempotency_key: str | None = None,
-    ) -> wire.Operation:
-        return self._verb(flexible_ip_id, "attach", body, validate_only, idempotency_key)
-
-    def detach(
-        self,
-        flexible_ip_id: UUID,
-        body: wire.Detach,
-        *,
-        validate_only: bool = False,
-        idempotency_key: str | None = None,
-    ) -> wire.Operation:
-        return self._verb(flexible_ip_id, "detach", body, validate_only, idempotency_key)
-
-    def move(
-        self, flexible_ip_id: UUID, body: wire.Move, *, validate_only: bool = False, idempotency_key: str | None = None
-    ) -> wire.Operation:
-        return self._verb(flexible_ip_id, "move", body, validate_only, idempotency_key)
-
-    def operation(self, operation_id: str) -> wire.Operation:
-        answer = self.request("GET", f"{BASE}/operations/{operation_id}")
+    def attach(self, flexible_ip_id: UUID, body: wire.Attach, idempotency_key: str | None = None) -> wire.Operation:
+        path = f"{BASE}/flexible-ips/{flexible_ip_id}:attach"
+        answer = self.request("POST", path, json=_json(body), headers=_key(idempotency_key))
         return wire.Operation.model_validate_json(answer.content)
 
     # --- supply ------------------------------------------------------------------------------------------------------
@@ -117,18 +81,6 @@ class IpamClient(ServiceClient):
         return self._pages("/pools", wire.Pool, **({"zone": zone} if zone is not None else {}))
 
     # --- plumbing ----------------------------------------------------------------------------------------------------
-
-    def _verb(
-        self, flexible_ip_id: UUID, verb: str, body: BaseModel, validate_only: bool, idempotency_key: str | None
-    ) -> wire.Operation:
-        answer = self.request(
-            "POST",
-            f"{BASE}/flexible-ips/{flexible_ip_id}:{verb}",
-            json=_json(body),
-            headers=_key(idempotency_key),
-            params={"validate_only": "true"} if validate_only else None,
-        )
-        return wire.Operation.model_validate_json(answer.content)
 
     def _pages(self, path: str, of: type[T], **filters: str) -> Iterator[T]:
         params = {"limit": "500", **filters}

@@ -141,6 +141,25 @@ def test_many_at_once_with_one_key_take_one_address(supplied: Ledger) -> None:
     assert len(supplied.red.get("/flexible-ips")["items"]) == 1
 
 
+# --- ids -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/pools/{}",
+        "/pools/{}/prefixes",
+        "/flexible-ips/{}",
+        "/flexible-ips/{}/audit",
+        "/targets/instance/{}",
+        "/address-sets/instance/{}",
+    ],
+)
+def test_what_is_no_id_cannot_be_asked_for_and_an_unknown_one_is_not_found(supplied: Ledger, path: str) -> None:
+    assert problem(supplied.red.request("GET", path.format("web"))) == (422, "request.invalid")
+    assert problem(supplied.red.request("GET", path.format(uuid4())))[0] == 404
+
+
 # --- revisions and dry runs ------------------------------------------------------------------------------------------
 
 
@@ -166,7 +185,7 @@ def test_a_change_meant_for_another_revision_is_refused(supplied: Ledger) -> Non
     assert supplied.red.fip(fip["id"])["revision"] == 3
 
 
-def test_pools_zones_and_targets_honour_their_revisions(supplied: Ledger) -> None:
+def test_pools_zones_quotas_and_targets_honour_their_revisions(supplied: Ledger) -> None:
     pool = supplied.operator.get("/pools")["items"][0]
     web = supplied.target("red")
     stale = {"headers": {"If-Match": '"77"'}}
@@ -176,6 +195,9 @@ def test_pools_zones_and_targets_honour_their_revisions(supplied: Ledger) -> Non
         lambda: supplied.operator.patch(f"/pools/{pool['id']}", {"quarantine_seconds": 1}, **stale),
         lambda: supplied.operator.post(f"/pools/{pool['id']}/prefixes", {"cidr": "198.19.0.0/24"}, **stale),
         lambda: supplied.operator.put("/zones/zone-a", {"region": "x"}, **stale),
+        lambda: supplied.operator.put("/zones/zone-new", {"region": "x"}, **stale),
+        lambda: supplied.operator.put("/quotas/red/ipv4", {"limit": 7}, **stale),
+        lambda: supplied.operator.put("/quotas/nobody/ipv4", {"limit": 7}, **stale),
         lambda: supplied.service.put(f"/targets/instance/{web['id']}", target, **stale),
         lambda: supplied.service.delete(f"/targets/instance/{web['id']}", **stale),
     ):
@@ -184,6 +206,9 @@ def test_pools_zones_and_targets_honour_their_revisions(supplied: Ledger) -> Non
         f"/pools/{pool['id']}", {"quarantine_seconds": 1}, headers={"If-Match": f'"{pool["revision"]}"'}
     )
     assert ok(changed)["revision"] == pool["revision"] + 1
+    granted = supplied.operator.put("/quotas/red/ipv4", {"limit": 7})
+    again = supplied.operator.put("/quotas/red/ipv4", {"limit": 8}, headers={"If-Match": granted.headers["etag"]})
+    assert ok(again)["limit"] == 8
 
 
 def test_a_dry_run_checks_everything_and_keeps_nothing(supplied: Ledger) -> None:

@@ -194,8 +194,9 @@ def test_only_one_of_a_name_is_taken() -> None:
     assert find.only([Thing(1)], "instance", "web").id.int == 1
     with pytest.raises(NotFound, match="no instance 'web'"):
         find.only([], "instance", "web")
-    with pytest.raises(CommandError, match="several instances"):
-        find.only([Thing(1), Thing(2)], "instance", "web")
+    for what, several in (("instance", "instances"), ("address", "addresses"), ("prefix", "prefixes")):
+        with pytest.raises(CommandError, match=f"names several {several};"):
+            find.only([Thing(1), Thing(2)], what, "web")
 
 
 def test_an_unknown_role_is_wrong_usage() -> None:

@@ -1,0 +1,25 @@
+"""What processes read from their environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from services.ipam.settings import Settings
+
+
+@pytest.mark.parametrize(
+    ("text", "listen"),
+    [
+        ("fd:5", ("fd:5",)),
+        ("fd:5,tcp:127.0.0.1:8101", ("fd:5", "tcp:127.0.0.1:8101")),
+        ("unix:/run/godwit/ipam,", ("unix:/run/godwit/ipam",)),
+    ],
+)
+def test_places_to_listen_are_separated_by_commas(
+    text: str, listen: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GODWIT_IPAM_LISTEN", text)
+    settings = Settings(database_url="postgresql://", broker_url="memory://", issuer_keys=Path())
+    assert settings.listen == listen
