@@ -108,7 +108,7 @@ def test_an_instance_of_another_project_does_not_exist(cloud: Controller) -> Non
     web = cloud.instance("web", "blue")
     path = f"/instances/{web['id']}"
     for method, suffix in (("GET", ""), ("DELETE", ""), ("POST", ":stop"), ("POST", ":start")):
-        body = {"json": {}} if method == "POST" else {}
+        body: dict[str, Any] = {"json": {}} if method == "POST" else {}
         foreign = cloud.request("red", method, path + suffix, **body)
         missing = cloud.request("red", method, f"/instances/{uuid4()}{suffix}", **body)
         assert problem(foreign) == problem(missing) == (404, "placement.instance.unknown")
