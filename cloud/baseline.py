@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Interface, IPv6Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface
 
 from cloud.plan import (
-    CONTROL_ADDRESS,
     FABRIC4,
     FABRIC6,
     FABRIC_MTU,
     FORWARDING,
     GUEST_GATEWAY4,
     GUEST_GATEWAY6,
-    MANAGEMENT,
+    INTERNET4,
+    INTERNET6,
     PRIVATE,
     VXLAN_ID,
     VXLAN_PORT,
@@ -27,8 +27,7 @@ from cloud.plan import (
     Node,
     Plan,
     Role,
-    link_local,
-    vxlan_mac,
+    Zone,
 )
 
 BRIDGE = "mgmt"  # of the control namespace
@@ -89,8 +88,13 @@ class Machine:
 
 def machines(plan: Plan) -> tuple[Machine, ...]:
     """Every namespace of the cloud; those that make links for others come first."""
-    nodes = tuple(_gateway(node) if node.role is Role.GATEWAY else _hypervisor(node) for node in plan.nodes[1:])
-    return (_control(plan), _edge(plan), _internet(plan), *nodes)
+    edges = tuple(_edge(plan, zone) for zone in plan.zones)
+    nodes = tuple(
+        _gateway(plan, zone, node) if node.role is Role.GATEWAY else _hypervisor(plan, zone, node)
+        for zone in plan.zones
+        for node in zone.nodes[1:]
+    )
+    return (_control(plan), *edges, _internet(plan), *nodes)
 
 
 def _sysctls(*, forwarding: bool) -> tuple[tuple[str, str], ...]:
@@ -129,15 +133,15 @@ def _default(link: Link) -> tuple[str, str]:
     )
 
 
-def _management(node: Node) -> tuple[str, ...]:
-    return tuple(_address("mgmt0", IPv4Interface((node.management, MANAGEMENT.prefixlen))))
+def _management(zone: Zone, node: Node) -> tuple[str, ...]:
+    return tuple(_address("mgmt0", IPv4Interface((node.management, zone.management.prefixlen))))
 
 
 def _control(plan: Plan) -> Machine:
     ports = tuple(Veth(node.management_port, "mgmt0", node.namespace, 1500, checksums=False) for node in plan.nodes)
     commands = [
         "link set lo up",
-        *_address(BRIDGE, IPv4Interface((CONTROL_ADDRESS, MANAGEMENT.prefixlen))),
+        *_address(BRIDGE, *(zone.control_address for zone in plan.zones)),
         *(f"link set {port.name} master {BRIDGE} up" for port in ports),
         # A node reaches the control processes, and no other node.
         *(f"link set {port.name} type bridge_slave isolated on" for port in ports),
@@ -149,28 +153,50 @@ def _control(plan: Plan) -> Machine:
 
 
 def _internet(plan: Plan) -> Machine:
-    link = plan.uplink
-    commands = ("link set lo up", *_address(link.name, link.address4, link.address6), *_default(link))
-    return Machine(plan.internet, _sysctls(forwarding=False), (), (), (), (link.name,), commands, (), "")
+    """One host by its address in INTERNET4 and INTERNET6; with several zones, also the router between them."""
+    first, *others = plan.zones
+    commands = ["link set lo up"]
+    for zone in plan.zones:
+        commands += _address(zone.uplink.name, zone.uplink.address4, zone.uplink.address6)
+    commands += _default(first.uplink)
+    for zone in others:
+        link = zone.uplink
+        commands += [
+            f"route replace {zone.public4} via {link.edge4.ip} dev {link.name} src {first.uplink.address4.ip}",
+            f"route replace {zone.public6} via {link.edge6.ip} dev {link.name} src {first.uplink.address6.ip}",
+        ]
+    checksummed = tuple(zone.uplink.name for zone in plan.zones)
+    return Machine(plan.internet, _sysctls(forwarding=bool(others)), (), (), (), checksummed, tuple(commands), (), "")
 
 
-def _edge(plan: Plan) -> Machine:
-    ends = [(plan.uplink, plan.internet)] + [(link, node.namespace) for node in plan.nodes for link in node.links]
-    commands = ["link set lo up", *_management(plan.edge)]
+def _to_others(plan: Plan, zone: Zone) -> Iterator[str]:
+    """How an edge reaches the other zones, and `internet` by the address that is not on its own uplink."""
+    link = zone.uplink
+    networks = [network for other in plan.zones if other != zone for network in (other.public4, other.public6)]
+    networks += [INTERNET4, INTERNET6] if link.address4 not in INTERNET4 else []
+    for network in networks:
+        via = link.address4.ip if network.version == 4 else link.address6.ip
+        yield f"route replace {network} via {via} dev {link.edge_name}"
+
+
+def _edge(plan: Plan, zone: Zone) -> Machine:
+    ends = [(zone.uplink, plan.internet)] + [(link, node.namespace) for node in zone.nodes for link in node.links]
+    commands = ["link set lo up", *_management(zone, zone.edge)]
     for link, _ in ends:
         commands += _address(link.edge_name, link.edge4, link.edge6)
+    commands += _to_others(plan, zone)
     commands += [
         f"route replace unreachable {PRIVATE}",
         f"route replace unreachable default table {WAY_OUT} metric {LAST_RESORT}",
     ]
     return Machine(
-        namespace=plan.edge.namespace,
+        namespace=zone.edge.namespace,
         sysctls=_sysctls(forwarding=True),
         links=tuple(Veth(link.edge_name, link.name, namespace, link.mtu) for link, namespace in ends),
         devices=(),
         # The edge's own ICMP errors to a NAT port come back through a gateway with the edge's address as source.
         link_sysctls=tuple(
-            (f"net.ipv4.conf.{link.edge_name}.accept_local", "1") for node in plan.gateways for link in node.links
+            (f"net.ipv4.conf.{link.edge_name}.accept_local", "1") for node in zone.gateways for link in node.links
         ),
         checksummed=tuple(link.edge_name for link, _ in ends),
         commands=tuple(commands),
@@ -178,15 +204,15 @@ def _edge(plan: Plan) -> Machine:
             Rule(4, 98, 254, str(PRIVATE), str(PRIVATE)),
             Rule(4, 99, WAY_OUT, str(PRIVATE)),
         ),
-        nft=_nft_edge(plan.uplink.edge_name),
+        nft=_nft_edge(plan.management, zone.uplink.edge_name),
     )
 
 
-def _gateway(node: Node) -> Machine:
+def _gateway(plan: Plan, zone: Zone, node: Node) -> Machine:
     public, private = node.links
     commands = [
         "link set lo up",
-        *_management(node),
+        *_management(zone, node),
         *_address(public.name, public.address4, public.address6),
         *_address(private.name, private.address4, private.address6),
         *_default(public),
@@ -201,11 +227,11 @@ def _gateway(node: Node) -> Machine:
         checksummed=(public.name, private.name),
         commands=tuple(commands),
         rules=(),
-        nft=_nft_node(()),
+        nft=_table(BASELINE_TABLE, _fabric_only(plan.management)),
     )
 
 
-def _hypervisor(node: Node) -> Machine:
+def _hypervisor(plan: Plan, zone: Zone, node: Node) -> Machine:
     (link,) = node.links
     mac = vxlan_mac(node.endpoint)
     vxlan = (
@@ -214,7 +240,7 @@ def _hypervisor(node: Node) -> Machine:
     )
     commands = [
         "link set lo up",
-        *_management(node),
+        *_management(zone, node),
         *_address(link.name, link.address4, link.address6),
         *_default(link),
         f"link set {VXLAN_LINK} addrgenmode none",
@@ -240,14 +266,15 @@ def _hypervisor(node: Node) -> Machine:
             Rule(4, 100, FORWARDING),
             Rule(6, 100, FORWARDING),
         ),
-        nft=_nft_node(_GUEST_CHAINS),
+        nft=_table(BASELINE_TABLE, _fabric_only(plan.management), _guest_chains(plan.management)),
     )
 
 
-_FABRIC_ONLY = f"""\
+def _fabric_only(management: IPv4Network) -> str:
+    return f"""\
     chain host {{
         type filter hook input priority filter; policy accept;
-        ip daddr {MANAGEMENT} iifname != {{ "mgmt0", "lo" }} drop
+        ip daddr {management} iifname != {{ "mgmt0", "lo" }} drop
         ip saddr != {FABRIC4} iifname != "lo" tcp dport {{ {LOCAL_BGP_PORTS} }} drop
         ip saddr != {FABRIC4} iifname != "lo" udp dport {{ {LOCAL_BGP_PORTS}, {VXLAN_PORT} }} drop
         ip6 saddr != {FABRIC6} iifname != "lo" tcp dport {{ {LOCAL_BGP_PORTS} }} drop
@@ -259,8 +286,9 @@ _FABRIC_ONLY = f"""\
         oifname "mgmt0" drop
     }}"""
 
-_GUEST_CHAINS = (
-    f"""\
+
+def _guest_chains(management: IPv4Network) -> str:
+    return f"""\
     chain guests_to_host {{
         type filter hook input priority filter + 1; policy accept;
         iifname "g*" jump guest_to_host
@@ -273,10 +301,9 @@ _GUEST_CHAINS = (
     }}
     chain guests_to_fabric {{
         type filter hook forward priority filter + 1; policy accept;
-        iifname "g*" ip daddr {{ {MANAGEMENT}, {FABRIC4}, 169.254.0.0/16 }} drop
+        iifname "g*" ip daddr {{ {management}, {FABRIC4}, 169.254.0.0/16 }} drop
         iifname "g*" ip6 daddr {{ fd00::/8, fe80::/10 }} drop
-    }}""",
-)
+    }}"""
 
 
 def _table(name: str, *chains: str) -> str:
@@ -285,12 +312,8 @@ def _table(name: str, *chains: str) -> str:
     return f"table inet {name} {{ }}\ndelete table inet {name}\ntable inet {name} {{\n{body}\n}}\n"
 
 
-def _nft_node(chains: tuple[str, ...]) -> str:
-    return _table(BASELINE_TABLE, _FABRIC_ONLY, *chains)
-
-
-def _nft_edge(uplink: str) -> str:
-    inner = f"{{ {PRIVATE}, {MANAGEMENT}, {FABRIC4}, 169.254.0.0/16 }}"
+def _nft_edge(management: IPv4Network, uplink: str) -> str:
+    inner = f"{{ {PRIVATE}, {management}, {FABRIC4}, 169.254.0.0/16 }}"
     chains = f"""\
     chain from_internet {{
         type filter hook prerouting priority raw; policy accept;
@@ -315,4 +338,16 @@ def _nft_edge(uplink: str) -> str:
     set links { type ifname; }
     chain received { type filter hook prerouting priority -400; policy accept; iifname @links drop; }
     chain sent { type filter hook postrouting priority 400; policy accept; oifname @links drop; }"""
-    return _table(BASELINE_TABLE, _FABRIC_ONLY, chains) + _table(CUT_TABLE, cut)
+    return _table(BASELINE_TABLE, _fabric_only(management), chains) + _table(CUT_TABLE, cut)
+
+
+def vxlan_mac(endpoint: IPv4Address) -> str:
+    """The MAC of a hypervisor's VXLAN link: anyone can tell it from the endpoint, nobody needs to learn it."""
+    return "06:76:" + ":".join(f"{byte:02x}" for byte in endpoint.packed)
+
+
+def link_local(mac: str) -> IPv6Address:
+    """The EUI-64 link-local address of `mac` (RFC 4291, appendix A)."""
+    raw = bytes.fromhex(mac.replace(":", ""))
+    interface_id = bytes((raw[0] ^ 2,)) + raw[1:3] + b"\xff\xfe" + raw[3:]
+    return IPv6Address(b"\xfe\x80" + bytes(6) + interface_id)

@@ -19,17 +19,15 @@ from pathlib import Path
 
 from cloud.plan import (
     ANNOUNCEMENTS,
-    EDGE_ROUTER_ID,
     INTERNET6,
     PRIVATE,
-    PUBLIC4,
-    PUBLIC6,
     ROUTING_DOMAIN,
     WAY_OUT,
     Link,
     Node,
     Plan,
     Role,
+    Zone,
 )
 
 WAY_OUT_COMMUNITY = f"({ROUTING_DOMAIN}, {WAY_OUT})"  # marks a gateway's default route for 10.x sources
@@ -38,9 +36,10 @@ RECOVERY_S = 6  # after a restart: how long routes in the kernel are kept for ne
 
 def configuration(plan: Plan, node: Node) -> str:
     """The configuration file of the node's daemon."""
+    zone = plan.zone(node.zone)
     if node.role is Role.EDGE:
-        return _edge(plan)
-    return _gateway(node) if node.role is Role.GATEWAY else _hypervisor(node)
+        return _edge(zone)
+    return _gateway(zone, node) if node.role is Role.GATEWAY else _hypervisor(node)
 
 
 def _common(router_id: object) -> str:
@@ -129,7 +128,7 @@ protocol bgp edge from fabric {{
     )
 
 
-def _gateway(node: Node) -> str:
+def _gateway(zone: Zone, node: Node) -> str:
     """Announces its pools on the public side, and on the private side the way out, as long as it announces a pool."""
     public, private = node.links
     ready = "".join(
@@ -146,7 +145,7 @@ def _gateway(node: Node) -> str:
         + f"""
 protocol bgp edge_public from fabric {{
 {_neighbour(public)}    bfd;
-    ipv4 {{ import none; export where source != RTS_BGP && net ~ [ {PUBLIC4}+ ]; }};
+    ipv4 {{ import none; export where source != RTS_BGP && net ~ [ {zone.public4}+ ]; }};
 }}
 
 # `prohibit` marks a default whose pool is announced; one whose pool is not resolves to nothing and is `unreachable`.
@@ -174,11 +173,11 @@ protocol pipe pools_ready {{
     )
 
 
-def _edge(plan: Plan) -> str:
-    sessions = "".join(_edge_gateway(node) for node in plan.gateways)
-    sessions += "".join(_edge_hypervisor(node) for node in plan.hypervisors)
+def _edge(zone: Zone) -> str:
+    sessions = "".join(_edge_gateway(zone, node) for node in zone.gateways)
+    sessions += "".join(_edge_hypervisor(zone, node) for node in zone.hypervisors)
     return (
-        _common(EDGE_ROUTER_ID)
+        _common(zone.edge.endpoint)
         + f"\nipv4 table nat;\n{_installed(4)}{_installed(6)}{_installed(4, table='nat', kernel_table=WAY_OUT)}"
         + """
 template bgp node from fabric {
@@ -200,9 +199,9 @@ protocol bgp {name} from node {{
 """
 
 
-def _edge_gateway(node: Node) -> str:
+def _edge_gateway(zone: Zone, node: Node) -> str:
     public, private = node.links
-    pools = f"    ipv4 {{ import where net ~ [ {PUBLIC4}+ ]; export none; }};\n"
+    pools = f"    ipv4 {{ import where net ~ [ {zone.public4}+ ]; export none; }};\n"
     default = f"""\
     ipv4 {{
         table nat;
@@ -215,12 +214,12 @@ def _edge_gateway(node: Node) -> str:
     )
 
 
-def _edge_hypervisor(node: Node) -> str:
-    """A hypervisor may announce its own prefixes, and single addresses out of pools or moved with a guest."""
+def _edge_hypervisor(zone: Zone, node: Node) -> str:
+    """A hypervisor may announce its own prefixes, and single ones of its zone's pools or moved with a guest."""
     (link,) = node.links
     own = {family: [str(p) for p in node.prefixes if p.version == family] for family in (4, 6)}
-    four = ", ".join([*own[4], f"{PUBLIC4}{{32,32}}", f"{PRIVATE}{{32,32}}"])
-    six = ", ".join([*own[6], f"{PUBLIC6}{{56,128}}"])
+    four = ", ".join([*own[4], f"{zone.public4}{{32,32}}", f"{PRIVATE}{{32,32}}"])
+    six = ", ".join([*own[6], f"{zone.public6}{{56,128}}"])
     body = f"""\
     ipv4 {{
         next hop self;

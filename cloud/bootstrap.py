@@ -1,18 +1,18 @@
-"""Registers a new cloud through its public APIs, as an operator would: zone, nodes, pools, flavours. Idempotent."""
+"""Registers a new cloud through its public APIs, as an operator would: zones, nodes, pools, flavours. Idempotent."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import httpx
 
-from cloud.plan import POOLS, REGION, ZONE, Node, Role
+from cloud.plan import REGION, Node, Role, Zone
 from cloud.state import State
 from common.errors import DomainError, Unavailable
 from common.http import ServiceClient
 
-STACK = "dual"  # both the NAT stack and the routed one, so that a tour shows them side by side
 QUARANTINE_S = 10  # short: a local cloud is for trying things out
 PATIENCE_S = 60.0
 
@@ -50,14 +50,18 @@ class _Api(ServiceClient):
 
     def items(self, path: str) -> list[dict[str, Any]]:
         """All of a paged list."""
-        found: list[dict[str, Any]] = []
-        cursor: str | None = None
-        while True:
-            page = self.call("GET", path if cursor is None else str(httpx.URL(path).copy_add_param("cursor", cursor)))
-            found += page["items"]
-            cursor = page.get("next_cursor")
-            if cursor is None:
-                return found
+        return _items(lambda page: self.call("GET", page), path)
+
+
+def _items(get: Callable[[str], Any], path: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    cursor: str | None = None
+    while True:
+        page = get(path if cursor is None else str(httpx.URL(path).copy_add_param("cursor", cursor)))
+        found += page["items"]
+        cursor = page.get("next_cursor")
+        if cursor is None:
+            return found
 
 
 def register(state: State, operator_token: str) -> None:
@@ -65,8 +69,12 @@ def register(state: State, operator_token: str) -> None:
     placement = _Api(state.apis["placement"], lambda: operator_token)
     ipam = _Api(state.apis["ipam"], lambda: operator_token)
     try:
-        placement.call("PUT", f"/placement/v1/zones/{ZONE}", {"region": REGION, "stack": STACK})
-        _register_pools(ipam)
+        stacks = {zone["name"]: zone["stack"] for zone in placement.items("/placement/v1/zones")}
+        for zone in state.plan.zones:
+            # A zone that was converted keeps its new stack; asking again mends a zone the ledger never heard of.
+            wanted = {"region": REGION, "stack": stacks.get(zone.name, state.stack)}
+            placement.call("PUT", f"/placement/v1/zones/{zone.name}", wanted)
+        _register_pools(ipam, state.plan.zones)
         for node in state.plan.nodes:
             placement.call("PUT", f"/placement/v1/nodes/{node.id}", _node(node))
         known = {flavor["name"] for flavor in placement.items("/placement/v1/flavors")}
@@ -78,11 +86,11 @@ def register(state: State, operator_token: str) -> None:
         ipam.close()
 
 
-def _register_pools(ipam: _Api) -> None:
+def _register_pools(ipam: _Api, zones: Sequence[Zone]) -> None:
     known = {pool["name"]: pool for pool in ipam.items("/ipam/v1/pools")}
-    for pool in POOLS:
+    for zone, pool in [(each, pool) for each in zones for pool in each.pools]:
         family = f"ipv{pool.prefix.version}"
-        wanted = {"name": pool.name, "zone": ZONE, "family": family, "quarantine_seconds": QUARANTINE_S}
+        wanted = {"name": pool.name, "zone": zone.name, "family": family, "quarantine_seconds": QUARANTINE_S}
         there = known.get(pool.name) or ipam.call("POST", "/ipam/v1/pools", wanted)
         if str(pool.prefix) not in {prefix["cidr"] for prefix in there["prefixes"]}:
             ipam.call("POST", f"/ipam/v1/pools/{there['id']}/prefixes", {"cidr": str(pool.prefix)})
@@ -91,7 +99,7 @@ def _register_pools(ipam: _Api) -> None:
 def _node(node: Node) -> dict[str, Any]:
     body: dict[str, Any] = {
         "name": node.name,
-        "zone": ZONE,
+        "zone": node.zone,
         "role": str(node.role),
         "agent_url": node.agent_url,
         "endpoint": str(node.endpoint),
@@ -112,12 +120,12 @@ def conditions(state: State, operator_token: str) -> dict[str, str]:
     """Placement's view of each node by name; empty when it does not answer."""
     placement = ServiceClient(state.apis["placement"], lambda: operator_token, timeout_s=2)
     try:
-        page = placement.request("GET", "/placement/v1/nodes?limit=200").json()
+        nodes = _items(lambda page: placement.request("GET", page).json(), "/placement/v1/nodes?limit=200")
     except DomainError:
         return {}
     finally:
         placement.close()
-    return {node["name"]: node["condition"] for node in page["items"]}
+    return {node["name"]: node["condition"] for node in nodes}
 
 
 def wait_until_up(state: State, operator_token: str) -> None:

@@ -12,7 +12,7 @@ from cloud.baseline import CUT_TABLE, Machine, Veth, machines
 from cloud.namespaces import entered, run
 from cloud.plan import Node, Plan
 
-_PARTS = r"(control|internet|edge|gateway-\d+|hypervisor-\d+)"
+_PARTS = r"(control|internet|(z\d+-)?(edge|gateway-\d+|hypervisor-\d+))"
 
 
 def build(plan: Plan) -> None:
@@ -72,13 +72,14 @@ def heal_management(plan: Plan, node: Node) -> None:
 
 
 def _change_cut(plan: Plan, node: Node, verb: str) -> None:
-    # The edge's own links are everybody's: cutting it cuts all, the internet included.
+    # The edge's own links are its whole zone's: cutting it cuts all of that, the internet included.
+    zone = plan.zone(node.zone)
     links = [link.edge_name for link in node.links] or [
-        plan.uplink.edge_name,
-        *(link.edge_name for other in plan.nodes for link in other.links),
+        zone.uplink.edge_name,
+        *(link.edge_name for other in zone.nodes for link in other.links),
     ]
     elements = ", ".join(f'"{link}"' for link in links)
-    with entered(plan.edge.namespace):
+    with entered(zone.edge.namespace):
         run(["nft", "-f", "-"], f"{verb} element inet {CUT_TABLE} links {{ {elements} }}\n")
 
 

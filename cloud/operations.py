@@ -21,13 +21,13 @@ from cloud import bird, bootstrap, fabric, guests, manifest, namespaces, process
 from cloud.control import ProcessStatus, Supervision, SupervisorSilent
 from cloud.namespaces import CommandFailed, run
 from cloud.pki import ISSUER, Pki
-from cloud.plan import ZONE, Node, Paths, Plan
+from cloud.plan import Node, Paths, Plan, Stack
 from cloud.postgres import Postgres
 from cloud.redis import Redis
 from cloud.state import State
 from common import migrate
 from common.auth import LIFETIME_S, Principal, Signer
-from common.errors import Conflict, Forbidden, NotFound, Unavailable
+from common.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable
 
 DEFAULT_NAME = "godwit"
 DEFAULT_PROJECT = "demo"
@@ -35,6 +35,8 @@ DEFAULT_HYPERVISORS = 3
 DEFAULT_GATEWAYS = 2
 
 Progress = Callable[[str], None]
+Count = int | Sequence[int]
+"""How many in each zone: one number for all, or one for each."""
 Network = Literal["fabric", "management"]
 NETWORKS: tuple[Network, ...] = ("fabric", "management")
 
@@ -48,7 +50,7 @@ class RootNeeded(Forbidden):
 
 
 class SizeDiffers(Conflict):
-    """The cloud exists with another number of nodes."""
+    """The cloud exists with another number of nodes or zones, or another stack."""
 
     code = "cloud.size_differs"
 
@@ -65,6 +67,7 @@ class NodeStatus:
 
     id: str
     name: str
+    zone: str
     role: str
     namespace: str
     management: str
@@ -80,7 +83,8 @@ class CloudStatus:
 
     name: str
     state: str
-    zone: str
+    zone: str  # the first of `zones`
+    zones: list[str]
     apis: dict[str, str]
     tokens: dict[str, str]  # by role: operator, member
     nodes: list[NodeStatus]
@@ -95,19 +99,28 @@ def silent(_message: str) -> None:
 
 def up(
     name: str = DEFAULT_NAME,
-    hypervisors: int | None = None,
-    gateways: int | None = None,
+    hypervisors: Count | None = None,
+    gateways: Count | None = None,
     progress: Progress = silent,
+    *,
+    zones: int | None = None,
+    stack: Stack | None = None,
 ) -> CloudStatus:
-    """Make the cloud, or put right whatever is missing or broken of it. What runs goes on undisturbed."""
+    """Make the cloud, or put right whatever is missing or broken of it. What runs goes on undisturbed.
+
+    What is left out is as it was, or the usual size. `stack` is what its zones start with.
+    """
     Plan(name)  # an impossible name is refused
     _require_root("up", name)
     _require_tools()
     with teardown.exclusively(name):
-        current = _state(name, hypervisors, gateways)
+        current = _state(name, zones, hypervisors, gateways, stack)
         plan, paths = current.plan, current.plan.paths
         supervision = Supervision(paths)
-        progress(f"fabric: edge, {plan.gateway_count} gateways, {plan.hypervisor_count} hypervisors")
+        edges = "edge" if len(plan.zones) == 1 else f"{len(plan.zones)} edges"
+        gateway_count = sum(zone.gateway_count for zone in plan.zones)
+        hypervisor_count = sum(zone.hypervisor_count for zone in plan.zones)
+        progress(f"fabric: {edges}, {gateway_count} gateways, {hypervisor_count} hypervisors")
         _prepare(current)
         progress("database and broker")
         if supervision.runs:
@@ -123,7 +136,7 @@ def up(
         progress("services")
         supervision.start([process.name for process in everything])
         _wait_for_services(current)
-        progress("zone, nodes, pools and flavours")
+        progress("zones, nodes, pools and flavours" if plan.more_zones else "zone, nodes, pools and flavours")
         bootstrap.register(current, token(current.name, roles=("operator",), project=DEFAULT_PROJECT))
         progress("nodes answer")
         bootstrap.wait_until_up(current, token(current.name, roles=("operator",), project=DEFAULT_PROJECT))
@@ -156,7 +169,8 @@ def status(name: str = DEFAULT_NAME) -> CloudStatus:
     return CloudStatus(
         name=name,
         state="running" if whole else ("degraded" if listed else "stopped"),
-        zone=ZONE,
+        zone=plan.zones[0].name,
+        zones=[zone.name for zone in plan.zones],
         apis=current.apis,
         tokens={role: token(name, roles=(role,)) for role in ("operator", "member")},
         nodes=[_node_status(node, running, conditions.get(node.name)) for node in plan.nodes],
@@ -270,19 +284,47 @@ def _require_tools() -> None:
         raise CommandFailed(f"not installed: {', '.join(missing)}; install them with: sh deploy/host/install.sh")
 
 
-def _state(name: str, hypervisors: int | None, gateways: int | None) -> State:
+def _state(
+    name: str, zones: int | None, hypervisors: Count | None, gateways: Count | None, stack: Stack | None
+) -> State:
     """What is remembered of the cloud, or a new one's."""
     known = state.find(name)
     if known is None:
-        known = state.create(Plan(name, hypervisors or DEFAULT_HYPERVISORS, gateways or DEFAULT_GATEWAYS))
+        usual = (DEFAULT_HYPERVISORS, DEFAULT_GATEWAYS)
+        first, *others = _sizes([usual] * (1 if zones is None else zones), hypervisors, gateways)
+        known = state.create(Plan(name, *first, tuple(others)), stack or Stack.DUAL)
         state.save(known)
-    asked = (hypervisors or known.hypervisors, gateways or known.gateways)
-    if asked != (known.hypervisors, known.gateways):
+    there = [(zone.hypervisor_count, zone.gateway_count) for zone in known.plan.zones]
+    asked = _sizes(there if zones is None else (there * zones)[:zones], hypervisors, gateways)
+    if asked != there:
+        raise SizeDiffers(f"cloud {name} has {_size(known.plan)}; to change that, first run: godwit cloud down {name}")
+    if stack not in (None, known.stack):
         raise SizeDiffers(
-            f"cloud {name} has {known.hypervisors} hypervisors and {known.gateways} gateways; "
-            f"to change that, first run: godwit cloud down {name}"
+            f"zones of cloud {name} started as {known.stack}; to change that, first run: godwit cloud down {name}"
         )
     return known
+
+
+def _sizes(
+    usual: Sequence[tuple[int, int]], hypervisors: Count | None, gateways: Count | None
+) -> list[tuple[int, int]]:
+    """Hypervisors and gateways of each zone: what is asked for, or the usual ones."""
+    if not usual:
+        raise Invalid("0 zones: a local cloud has at least one")
+    each = []
+    for column, what, count in ((0, "hypervisors", hypervisors), (1, "gateways", gateways)):
+        numbers = [size[column] for size in usual] if count is None else count
+        numbers = [numbers] * len(usual) if isinstance(numbers, int) else list(numbers)
+        if len(numbers) != len(usual):
+            raise Invalid(f"{len(numbers)} numbers of {what} for {len(usual)} zones: give one for all, or one for each")
+        each.append(numbers)
+    return list(zip(*each, strict=True))
+
+
+def _size(plan: Plan) -> str:
+    """For a person to read."""
+    sizes = [f"{zone.hypervisor_count} hypervisors and {zone.gateway_count} gateways" for zone in plan.zones]
+    return sizes[0] if len(sizes) == 1 else f"{len(sizes)} zones ({'; '.join(sizes)})"
 
 
 def _prepare(current: State) -> None:
@@ -355,6 +397,7 @@ def _node_status(node: Node, running: set[str], condition: str | None) -> NodeSt
     return NodeStatus(
         id=str(node.id),
         name=node.name,
+        zone=node.zone,
         role=str(node.role),
         namespace=node.namespace,
         management=str(node.management),

@@ -1,7 +1,8 @@
-"""What a local cloud consists of: nodes, links, addresses, prefixes. Pure: from a name and two numbers.
+"""What a local cloud consists of: zones, nodes, links, addresses, prefixes. Pure: from a name and a size per zone.
 
 Addresses do not depend on the cloud's name: every cloud lives in namespaces of its own. Names visible on the host
-(`ip netns`, directories) bear the cloud's name.
+(`ip netns`, directories) bear the cloud's name. Nor does a zone depend on those after it: its nodes, ids and addresses
+are the same however many there are. No two zones share an address, a prefix or a name.
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ from uuid import UUID, uuid5
 
 from common.errors import Invalid, NotFound
 
-ZONE = "zone-1"
 REGION = "local"
 
 ROUTING_DOMAIN = 65000  # the one AS of the fabric
@@ -41,10 +41,9 @@ WAY_OUT = 102  # routing table of the edge: `nat`, the gateways' default route f
 PRIVATE = IPv4Network("10.0.0.0/8")
 FABRIC4 = IPv4Network("172.31.0.0/16")
 FABRIC6 = IPv6Network("fd00:31::/32")  # a /64 per link
-MANAGEMENT = IPv4Network("172.30.0.0/24")
-CONTROL_ADDRESS = IPv4Address("172.30.0.1")
+MANAGEMENT = IPv4Network("172.30.0.0/21")  # a /24 per zone
 
-INTERNET4 = IPv4Network("203.0.113.0/24")
+INTERNET4 = IPv4Network("203.0.113.0/24")  # where `internet` has its address, by which every zone knows it
 INTERNET6 = IPv6Network("2001:db8:ffff::/64")
 
 PUBLIC4 = IPv4Network("198.18.0.0/15")  # every pool lies in one of these
@@ -55,9 +54,18 @@ GUEST_GATEWAY6 = IPv6Address("fe80::1")
 
 MAX_HYPERVISORS = 96
 MAX_GATEWAYS = 32
+MAX_ZONES = 8
 
 _NAMES = re.compile(r"[a-z][a-z0-9]{0,15}")
 _CLOUDS = UUID("6f1c1f5e-0d0c-5a6e-9b1f-7d9a5f0c6a11")
+
+
+class Stack(enum.StrEnum):
+    """What a zone starts with; a conversion changes it."""
+
+    NAT = "nat"
+    DUAL = "dual"
+    ROUTED = "routed"
 
 
 class Role(enum.StrEnum):
@@ -74,15 +82,9 @@ class Pool:
     prefix: IPv4Network | IPv6Network
 
 
-POOLS = (
-    Pool("public", IPv4Network("198.18.0.0/20")),
-    Pool("public-v6", IPv6Network("2001:db8:100::/40")),
-)
-
-
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A routed veth between the edge and a node (or `internet`)."""
+    """A routed veth between a zone's edge and a node (or `internet`)."""
 
     name: str  # at the node
     edge_name: str
@@ -99,10 +101,13 @@ class Node:
 
     id: UUID
     name: str
+    zone: str
     role: Role
     index: int
     namespace: str
     management: IPv4Address
+    management_port: str  # the bridge port of its management leg, in the control namespace
+    endpoint: IPv4Address  # where other nodes reach it, over the fabric; a hypervisor's VXLAN endpoint
     links: tuple[Link, ...]  # to the edge; a gateway's are public and private, in this order; the edge has none
     prefixes: tuple[IPv4Network | IPv6Network, ...] = ()  # bound to this node and announced whole
 
@@ -111,24 +116,149 @@ class Node:
         return f"https://{self.management}:{AGENT_PORT}"
 
     @property
-    def management_port(self) -> str:
-        """The bridge port of this node's management leg, in the control namespace."""
-        return f"m-{self.role[0]}{self.index}"
-
-    @property
-    def endpoint(self) -> IPv4Address:
-        """The address other nodes reach this one at, over the fabric; a hypervisor's VXLAN endpoint."""
-        if not self.links:
-            return EDGE_ROUTER_ID
-        return self.links[0].address4.ip
-
-    @property
     def endpoint_ipv6(self) -> IPv6Address | None:
-        """The same in IPv6: the next hop of what this node announces."""
+        """Its endpoint in IPv6: the next hop of what this node announces."""
         return self.links[0].address6.ip if self.links else None
 
 
-EDGE_ROUTER_ID = FABRIC4[65535 - 1]
+@dataclass(frozen=True)
+class Zone:
+    """An edge with its gateways and hypervisors, and addresses that are no other zone's.
+
+    Raises Invalid for a size that cannot be.
+    """
+
+    cloud: str
+    number: int  # from 1
+    hypervisor_count: int
+    gateway_count: int
+    alone: bool = True  # in its cloud: then all public space is its own
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.hypervisor_count <= MAX_HYPERVISORS:
+            raise Invalid(f"{self.hypervisor_count} hypervisors: a zone of a local cloud has 1 to {MAX_HYPERVISORS}")
+        if not 1 <= self.gateway_count <= MAX_GATEWAYS:
+            raise Invalid(f"{self.gateway_count} gateways: a zone of a local cloud has 1 to {MAX_GATEWAYS}")
+
+    @property
+    def name(self) -> str:
+        return f"zone-{self.number}"
+
+    @property
+    def prefix(self) -> str:
+        """What the names of its nodes and pools begin with."""
+        return "" if self.number == 1 else f"z{self.number}-"
+
+    @property
+    def management(self) -> IPv4Network:
+        return IPv4Network(f"172.30.{self._offset}.0/24")
+
+    @property
+    def control_address(self) -> IPv4Interface:
+        """The control processes' address in its management network."""
+        return IPv4Interface((self.management[1], self.management.prefixlen))
+
+    @property
+    def public4(self) -> IPv4Network:
+        """Where its public addresses lie: what `internet` and other zones send to its edge."""
+        return PUBLIC4 if self.alone else IPv4Network((int(PUBLIC4[0x4000 * self._offset]), 18))
+
+    @property
+    def public6(self) -> IPv6Network:
+        return PUBLIC6 if self.alone else IPv6Network(f"2001:db8:{self._offset}000::/36")
+
+    @property
+    def pools(self) -> tuple[Pool, ...]:
+        return (
+            Pool(f"{self.prefix}public", IPv4Network((int(PUBLIC4[0x4000 * self._offset]), 20))),
+            Pool(f"{self.prefix}public-v6", IPv6Network(f"2001:db8:{self._offset}100::/40")),
+        )
+
+    @cached_property
+    def uplink(self) -> Link:
+        """The edge's link to `internet`, whose end is `address4` and `address6`."""
+        four = INTERNET4 if self.number == 1 else IPv4Network(f"198.51.100.{4 * self._offset}/30")
+        six = IPv6Network(f"2001:db8:ffff:{self._offset}::/64")
+        return Link(
+            name=f"up{self._offset}",
+            edge_name="internet0",
+            mtu=GUEST_MTU,
+            address4=IPv4Interface((four[2], four.prefixlen)),
+            address6=IPv6Interface((six[2], six.prefixlen)),
+            edge4=IPv4Interface((four[1], four.prefixlen)),
+            edge6=IPv6Interface((six[1], six.prefixlen)),
+        )
+
+    @cached_property
+    def edge(self) -> Node:
+        return self._node(Role.EDGE, 0, 2, ())
+
+    @cached_property
+    def gateways(self) -> tuple[Node, ...]:
+        return tuple(self._gateway(index) for index in range(1, self.gateway_count + 1))
+
+    @cached_property
+    def hypervisors(self) -> tuple[Node, ...]:
+        return tuple(self._hypervisor(index) for index in range(1, self.hypervisor_count + 1))
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        return (self.edge, *self.gateways, *self.hypervisors)
+
+    @property
+    def _offset(self) -> int:
+        return self.number - 1
+
+    def _node(
+        self,
+        role: Role,
+        index: int,
+        host: int,
+        links: tuple[Link, ...],
+        prefixes: tuple[IPv4Network | IPv6Network, ...] = (),
+    ) -> Node:
+        name = f"{self.prefix}{role}-{index}" if index else f"{self.prefix}{role}"
+        return Node(
+            id=uuid5(_CLOUDS, f"{self.cloud}/{name}"),
+            name=name,
+            zone=self.name,
+            role=role,
+            index=index,
+            namespace=f"{self.cloud}-{name}",
+            management=self.management[host],
+            management_port=f"m-{self.prefix}{role[0]}{index}",
+            endpoint=links[0].address4.ip if links else FABRIC4[65534 - self._offset],
+            links=links,
+            prefixes=prefixes,
+        )
+
+    def _gateway(self, index: int) -> Node:
+        pools = tuple(pool.prefix for pool in self.pools if pool.prefix.version == 4)  # one longer prefix beats them
+        links = (
+            self._fabric_link("public0", f"pub{index}", 100 + index, 0),
+            self._fabric_link("private0", f"priv{index}", 100 + index, 1),
+        )
+        return self._node(Role.GATEWAY, index, 10 + index, links, pools)
+
+    def _hypervisor(self, index: int) -> Node:
+        four = IPv4Network(f"10.{index}.{16 * self._offset}.0/20")
+        six = IPv6Network(f"2001:db8:{self._offset}{index:03}::/48")
+        links = (self._fabric_link("fabric0", f"hv{index}", index, 0),)
+        return self._node(Role.HYPERVISOR, index, 100 + index, links, (four, six))
+
+    def _fabric_link(self, name: str, edge_name: str, number: int, side: int) -> Link:
+        """A link between the edge and a node; its IPv6 addresses end in its IPv4 ones, so either names the node."""
+        four = IPv4Network(f"172.31.{number}.{4 * self._offset + 2 * side}/31")
+        six = IPv6Network(f"fd00:31:{self._offset}{side}:{number}::/64")
+        return Link(
+            name=name,
+            edge_name=edge_name,
+            mtu=FABRIC_MTU,
+            address4=IPv4Interface((four[1], 31)),
+            address6=IPv6Interface((six[int(four[1])], 64)),
+            edge4=IPv4Interface((four[0], 31)),
+            edge6=IPv6Interface((six[int(four[0])], 64)),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,16 +316,21 @@ class Plan:
     """One local cloud. Raises Invalid for a name or number that cannot be."""
 
     name: str
-    hypervisor_count: int = 3
+    hypervisor_count: int = 3  # of the first zone
     gateway_count: int = 2
+    more_zones: tuple[tuple[int, int], ...] = ()  # hypervisors and gateways of each zone after the first
 
     def __post_init__(self) -> None:
         if not _NAMES.fullmatch(self.name):
             raise Invalid(f"cloud name {self.name!r}: a small letter, then up to 15 small letters and digits")
-        if not 1 <= self.hypervisor_count <= MAX_HYPERVISORS:
-            raise Invalid(f"{self.hypervisor_count} hypervisors: a local cloud has 1 to {MAX_HYPERVISORS}")
-        if not 1 <= self.gateway_count <= MAX_GATEWAYS:
-            raise Invalid(f"{self.gateway_count} gateways: a local cloud has 1 to {MAX_GATEWAYS}")
+        if len(self.more_zones) >= MAX_ZONES:
+            raise Invalid(f"{len(self.more_zones) + 1} zones: a local cloud has 1 to {MAX_ZONES}")
+        _ = self.zones
+
+    @cached_property
+    def zones(self) -> tuple[Zone, ...]:
+        sizes = ((self.hypervisor_count, self.gateway_count), *self.more_zones)
+        return tuple(Zone(self.name, number, *size, alone=len(sizes) == 1) for number, size in enumerate(sizes, 1))
 
     @property
     def paths(self) -> Paths:
@@ -213,33 +348,32 @@ class Plan:
     def internet(self) -> str:
         return self.namespace("internet")
 
-    @cached_property
+    @property
+    def management(self) -> IPv4Network:
+        """All management addresses of the cloud."""
+        return self.zones[0].management if len(self.zones) == 1 else MANAGEMENT
+
+    @property
     def uplink(self) -> Link:
-        return Link(
-            name="up0",
-            edge_name="internet0",
-            mtu=GUEST_MTU,
-            address4=IPv4Interface((INTERNET4[2], INTERNET4.prefixlen)),
-            address6=IPv6Interface((INTERNET6[2], INTERNET6.prefixlen)),
-            edge4=IPv4Interface((INTERNET4[1], INTERNET4.prefixlen)),
-            edge6=IPv6Interface((INTERNET6[1], INTERNET6.prefixlen)),
-        )
+        """The first zone's, as are `edge`, `gateways` and `hypervisors`: for clouds that have one zone."""
+        return self.zones[0].uplink
 
-    @cached_property
+    @property
     def edge(self) -> Node:
-        return self._node(Role.EDGE, 0, IPv4Address("172.30.0.2"), ())
+        return self.zones[0].edge
 
-    @cached_property
+    @property
     def gateways(self) -> tuple[Node, ...]:
-        return tuple(self._gateway(index) for index in range(1, self.gateway_count + 1))
+        return self.zones[0].gateways
 
-    @cached_property
+    @property
     def hypervisors(self) -> tuple[Node, ...]:
-        return tuple(self._hypervisor(index) for index in range(1, self.hypervisor_count + 1))
+        return self.zones[0].hypervisors
 
     @cached_property
     def nodes(self) -> tuple[Node, ...]:
-        return (self.edge, *self.gateways, *self.hypervisors)
+        """Every zone's."""
+        return tuple(node for zone in self.zones for node in zone.nodes)
 
     @property
     def namespaces(self) -> tuple[str, ...]:
@@ -253,54 +387,10 @@ class Plan:
         known = ", ".join(node.name for node in self.nodes)
         raise NotFound(f"cloud {self.name} has no node {name}; it has {known}")
 
-    def _node(
-        self,
-        role: Role,
-        index: int,
-        management: IPv4Address,
-        links: tuple[Link, ...],
-        prefixes: tuple[IPv4Network | IPv6Network, ...] = (),
-    ) -> Node:
-        name = f"{role}-{index}" if index else str(role)
-        node_id = uuid5(_CLOUDS, f"{self.name}/{name}")
-        return Node(node_id, name, role, index, self.namespace(name), management, links, prefixes)
-
-    def _gateway(self, index: int) -> Node:
-        pools = tuple(pool.prefix for pool in POOLS if pool.prefix.version == 4)  # one longer prefix beats them
-        links = (
-            _fabric_link("public0", f"pub{index}", 100 + index, 0),
-            _fabric_link("private0", f"priv{index}", 100 + index, 1),
-        )
-        return self._node(Role.GATEWAY, index, IPv4Address("172.30.0.10") + index, links, pools)
-
-    def _hypervisor(self, index: int) -> Node:
-        prefixes = (IPv4Network(f"10.{index}.0.0/20"), IPv6Network(f"2001:db8:{index}::/48"))
-        links = (_fabric_link("fabric0", f"hv{index}", index, 0),)
-        return self._node(Role.HYPERVISOR, index, IPv4Address("172.30.0.100") + index, links, prefixes)
-
-
-def _fabric_link(name: str, edge_name: str, number: int, side: int) -> Link:
-    """A link between the edge and a node; its IPv6 addresses end in its IPv4 ones, so either names the node."""
-    four = IPv4Network(f"172.31.{number}.{2 * side}/31")
-    six = IPv6Network(f"fd00:31:{side}:{number}::/64")
-    return Link(
-        name=name,
-        edge_name=edge_name,
-        mtu=FABRIC_MTU,
-        address4=IPv4Interface((four[1], 31)),
-        address6=IPv6Interface((six[int(four[1])], 64)),
-        edge4=IPv4Interface((four[0], 31)),
-        edge6=IPv6Interface((six[int(four[0])], 64)),
-    )
-
-
-def vxlan_mac(endpoint: IPv4Address) -> str:
-    """The MAC of a hypervisor's VXLAN link: anyone can tell it from the endpoint, nobody needs to learn it."""
-    return "06:76:" + ":".join(f"{byte:02x}" for byte in endpoint.packed)
-
-
-def link_local(mac: str) -> IPv6Address:
-    """The EUI-64 link-local address of `mac` (RFC 4291, appendix A)."""
-    raw = bytes.fromhex(mac.replace(":", ""))
-    interface_id = bytes((raw[0] ^ 2,)) + raw[1:3] + b"\xff\xfe" + raw[3:]
-    return IPv6Address(b"\xfe\x80" + bytes(6) + interface_id)
+    def zone(self, name: str) -> Zone:
+        """Raises NotFound."""
+        for zone in self.zones:
+            if zone.name == name:
+                return zone
+        known = ", ".join(zone.name for zone in self.zones)
+        raise NotFound(f"cloud {self.name} has no zone {name}; it has {known}")

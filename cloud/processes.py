@@ -9,7 +9,7 @@ from cloud import bird, namespaces
 from cloud.baseline import VXLAN_LINK
 from cloud.manifest import Manifest, Process
 from cloud.pki import PLACEMENT, Pki
-from cloud.plan import AGENT_PORT, FABRIC4, FABRIC6, MANAGEMENT, Node, Paths, Plan, Role
+from cloud.plan import AGENT_PORT, FABRIC4, FABRIC6, Node, Paths, Plan, Role
 from cloud.postgres import Postgres
 from cloud.redis import Redis
 from cloud.state import State
@@ -140,7 +140,7 @@ def _agent(plan: Plan, node: Node) -> Process:
         public, private = node.links
         settings |= {"PUBLIC_LINK": public.name, "PRIVATE_LINK": private.name}
     if node.role is Role.HYPERVISOR:
-        settings |= {"VXLAN_LINK": VXLAN_LINK, "HOST_PREFIXES": f"{FABRIC4},{MANAGEMENT},{FABRIC6}"}
+        settings |= {"VXLAN_LINK": VXLAN_LINK, "HOST_PREFIXES": f"{FABRIC4},{plan.management},{FABRIC6}"}
     return Process(
         agent_name(node),
         _inside(node.namespace, [sys.executable, "-m", "services.netagent.app"]),

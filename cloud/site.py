@@ -14,7 +14,7 @@ from typing import IO, Protocol
 from cloud import fabric, operations, processes, state
 from cloud.control import ProcessStatus, Supervision
 from cloud.operations import NETWORKS, Network
-from cloud.plan import ZONE, Paths, Plan, Role
+from cloud.plan import Paths, Plan, Role
 from cloud.state import State
 from common.errors import Unavailable
 
@@ -31,7 +31,12 @@ class Site(Protocol):
     def name(self) -> str: ...
 
     @property
-    def zone(self) -> str: ...
+    def zone(self) -> str:
+        """The first zone, often the only one."""
+
+    @property
+    def zones(self) -> list[str]:
+        """Names of all zones, the first one first."""
 
     @property
     def apis(self) -> Mapping[str, str]:
@@ -41,8 +46,8 @@ class Site(Protocol):
     def python(self) -> str:
         """An interpreter that every place has."""
 
-    def nodes(self, role: str | None = None) -> list[str]:
-        """Names of the nodes, of one role (`edge`, `gateway`, `hypervisor`) or all."""
+    def nodes(self, role: str | None = None, zone: str | None = None) -> list[str]:
+        """Names of the nodes: of one role (`edge`, `gateway`, `hypervisor`) or all, of one zone or all."""
 
     def endpoint(self, node: str) -> str:
         """The node's address in the fabric."""
@@ -106,7 +111,11 @@ class LocalSite:
 
     @property
     def zone(self) -> str:
-        return ZONE
+        return self.zones[0]
+
+    @property
+    def zones(self) -> list[str]:
+        return [zone.name for zone in self.plan.zones]
 
     @property
     def apis(self) -> Mapping[str, str]:
@@ -116,8 +125,9 @@ class LocalSite:
     def python(self) -> str:
         return sys.executable
 
-    def nodes(self, role: str | None = None) -> list[str]:
-        return [node.name for node in self.plan.nodes if role is None or node.role is Role(role)]
+    def nodes(self, role: str | None = None, zone: str | None = None) -> list[str]:
+        of = self.plan.nodes if zone is None else self.plan.zone(zone).nodes
+        return [node.name for node in of if role is None or node.role is Role(role)]
 
     def endpoint(self, node: str) -> str:
         return str(self.plan.node(node).endpoint)

@@ -1,4 +1,4 @@
-"""What a local cloud must remember between two runs: its size, its ports, its passwords."""
+"""What a local cloud must remember between two runs: its zones' sizes and stack, its ports, its passwords."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from cloud.plan import Paths, Plan
+from cloud.plan import Paths, Plan, Stack
 from common.errors import Conflict, NotFound
 
 FILE = "cloud.json"
@@ -22,15 +22,17 @@ class State:
     """One cloud; written once, when it is made."""
 
     name: str
-    hypervisors: int
+    hypervisors: int  # of the first zone
     gateways: int
     ports: dict[str, int]  # of the APIs, on the host's loopback
     database_passwords: dict[str, str]  # by service
     broker_password: str
+    more_zones: tuple[tuple[int, int], ...] = ()  # as in Plan
+    stack: Stack = Stack.DUAL  # that zones start with: both, so that a tour shows them side by side
 
     @cached_property
     def plan(self) -> Plan:
-        return Plan(self.name, self.hypervisors, self.gateways)
+        return Plan(self.name, self.hypervisors, self.gateways, self.more_zones)
 
     @property
     def apis(self) -> dict[str, str]:
@@ -47,7 +49,7 @@ class Damaged(Conflict):
 _ADAPTER = TypeAdapter(State)
 
 
-def create(plan: Plan) -> State:
+def create(plan: Plan, stack: Stack = Stack.DUAL) -> State:
     """A new cloud's state, not yet saved."""
     ipam, placement = free_ports(2)
     return State(
@@ -57,6 +59,8 @@ def create(plan: Plan) -> State:
         ports={"ipam": ipam, "placement": placement},
         database_passwords={service: secrets.token_hex(16) for service in ("ipam", "placement")},
         broker_password=secrets.token_hex(16),
+        more_zones=plan.more_zones,
+        stack=stack,
     )
 
 
@@ -79,7 +83,7 @@ def save(state: State) -> None:
     fresh = path.with_suffix(".new")
     fresh.unlink(missing_ok=True)
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(_ADAPTER.dump_json(state, indent=1))
+        file.write(_ADAPTER.dump_json(state, indent=1, exclude_defaults=True))
     fresh.replace(path)
 
 

@@ -13,7 +13,7 @@ from cli.access import only_cloud
 from cli.output import Progress, print_json, print_table, show_fields
 from cli.problems import CommandError
 from cli.session import AsJson, session_of
-from cloud.plan import Paths
+from cloud.plan import MAX_ZONES, Paths, Stack
 
 if TYPE_CHECKING:  # loading it takes longer than most commands take
     from cloud.operations import CloudStatus, Network
@@ -25,7 +25,7 @@ app = typer.Typer(no_args_is_help=True, help="A whole cloud on this machine, in 
 
 Name = Annotated[str | None, typer.Argument(help="The cloud's name, where several run.", show_default=False)]
 Named = Annotated[str | None, typer.Option("--name", help="The cloud's name, where several run.")]
-Node = Annotated[str, typer.Argument(help="For example gateway-1 or hypervisor-2.", show_default=False)]
+Node = Annotated[str, typer.Argument(help="For example gateway-1, hypervisor-2 or z2-edge.", show_default=False)]
 Fabric = Annotated[bool, typer.Option("--fabric", help="Only from the fabric, which carries the guests' traffic.")]
 Management = Annotated[bool, typer.Option("--management", help="Only from the management network.")]
 
@@ -35,15 +35,26 @@ def up(
     context: typer.Context,
     name: Name = None,
     named: Named = None,
-    hypervisors: Annotated[int | None, typer.Option(min=1, help="How many. Default: 3.")] = None,
-    gateways: Annotated[int | None, typer.Option(min=1, help="How many NAT gateways. Default: 2.")] = None,
+    hypervisors: Annotated[
+        str | None, typer.Option(help="How many; 3,1 for three in the first zone and one in the second. Default: 3.")
+    ] = None,
+    gateways: Annotated[str | None, typer.Option(help="How many NAT gateways, alike. Default: 2.")] = None,
+    zones: Annotated[int | None, typer.Option(min=1, max=MAX_ZONES, help="How many zones. Default: 1.")] = None,
+    stack: Annotated[Stack | None, typer.Option(help="What the zones start with. Default: dual.")] = None,
 ) -> None:
     """Start a cloud, or put right what a crash left broken."""
     from cloud import operations
 
     progress = Progress()
     try:
-        status = operations.up(_name(context, name or named), hypervisors, gateways, progress.say)
+        status = operations.up(
+            _name(context, name or named),
+            _counts("--hypervisors", hypervisors),
+            _counts("--gateways", gateways),
+            progress.say,
+            zones=zones,
+            stack=stack,
+        )
     finally:
         progress.done()
     _show(status)
@@ -169,6 +180,18 @@ def _existing(context: typer.Context, given: str | None) -> str:
     return named or (only_cloud() if os.geteuid() == 0 else DEFAULT_NAME)
 
 
+def _counts(option: str, given: str | None) -> int | list[int] | None:
+    """One number for every zone, or one for each, parted by commas."""
+    if given is None:
+        return None
+    numbers = [int(part) if part.isdecimal() else 0 for part in given.split(",")]
+    if min(numbers) < 1:
+        raise typer.BadParameter(
+            f"{given!r} is not a number from 1 on, nor several parted by commas", param_hint=option
+        )
+    return numbers[0] if len(numbers) == 1 else numbers
+
+
 def _networks(fabric: bool, management: bool) -> tuple[Network, ...]:
     chosen: list[Network] = []
     if fabric:
@@ -179,11 +202,13 @@ def _networks(fabric: bool, management: bool) -> tuple[Network, ...]:
 
 
 def _show(status: CloudStatus) -> None:
+    several = len(status.zones) > 1
     restarts = sum(process.restarts for process in status.processes)
     show_fields(
         {
             "cloud": status.name,
             "state": status.state,
+            **({"zones": ", ".join(status.zones)} if several else {}),
             "ipam": status.apis["ipam"],
             "placement": status.apis["placement"],
             "guests": ", ".join(status.guests),
@@ -192,9 +217,12 @@ def _show(status: CloudStatus) -> None:
         }
     )
     print_table(
-        ["NODE", "CONDITION", "ROUTING", "AGENT", "MANAGEMENT", "FABRIC"],
+        [*(["ZONE"] if several else []), "NODE", "CONDITION", "ROUTING", "AGENT", "MANAGEMENT", "FABRIC"],
         [
-            [node.name, node.condition, _runs(node.routing), _runs(node.agent), node.management, node.endpoint]
+            [
+                *([node.zone] if several else []),
+                *(node.name, node.condition, _runs(node.routing), _runs(node.agent), node.management, node.endpoint),
+            ]
             for node in status.nodes
         ],
     )

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from cloud import bird
-from cloud.plan import MAX_GATEWAYS, MAX_HYPERVISORS, Plan
+from cloud.plan import MAX_GATEWAYS, MAX_HYPERVISORS, Node, Plan
 
 PLAN = Plan("one", hypervisor_count=3, gateway_count=2)
+TWO = Plan("two", 3, 2, ((1, 1),))
 
 
 @pytest.mark.skipif(shutil.which("bird") is None, reason="bird is not installed")
@@ -46,3 +47,23 @@ def test_a_hypervisor_may_announce_only_its_own_prefixes() -> None:
     assert "10.2.0.0/20" in session
     assert "10.1.0.0/20" not in session
     assert "2001:db8:2::/48" in session
+
+
+@pytest.mark.skipif(shutil.which("bird") is None, reason="bird is not installed")
+@pytest.mark.parametrize("node", TWO.zones[1].nodes, ids=lambda node: node.name)
+def test_bird_accepts_a_second_zones(tmp_path: Path, node: Node) -> None:
+    file = tmp_path / "bird.conf"
+    file.write_text(bird.configuration(TWO, node))
+    checked = subprocess.run(["bird", "-p", "-c", file], capture_output=True, text=True, check=False)
+    assert (checked.returncode, checked.stderr) == (0, "")
+
+
+def test_a_zones_edge_takes_its_own_zones_addresses_alone() -> None:
+    for zone, other in (TWO.zones, TWO.zones[::-1]):
+        text = bird.configuration(TWO, zone.edge)
+        assert f"{zone.public4}{{32,32}}" in text
+        assert f"{zone.public6}{{56,128}}" in text
+        assert not [
+            space for space in (other.public4, other.public6, "198.18.0.0/15", "2001:db8::/32") if f"{space}{{" in text
+        ]
+        assert text.count("protocol bgp ") == sum(len(node.links) for node in zone.nodes)

@@ -57,6 +57,10 @@ def test_every_group_has_help_for_each_of_its_commands(group: str, capsys: pytes
         ["token", "create", "--lifetime", "9999999"],
         ["token", "create", "--role", "king"],
         ["cloud", "up", "--hypervisors", "many"],
+        ["cloud", "up", "--hypervisors", "0"],
+        ["cloud", "up", "--gateways", "2,"],
+        ["cloud", "up", "--zones", "9"],
+        ["cloud", "up", "--stack", "tripled"],
     ],
 )
 def test_wrong_usage_is_one_line_and_two(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
