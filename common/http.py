@@ -9,6 +9,8 @@ import httpx
 
 from common.errors import Unavailable, from_code
 
+CONNECT_TIMEOUT_S = 2.0
+
 TokenSource = Callable[[], str]
 
 
@@ -40,7 +42,8 @@ class ServiceClient:
     """A synchronous client of one peer; safe to share between threads."""
 
     def __init__(self, base_url: str, token: TokenSource, timeout_s: float = 5.0, **kwargs: Any) -> None:
-        self._http = httpx.Client(base_url=base_url, timeout=timeout_s, **kwargs)
+        timeout = httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S)
+        self._http = httpx.Client(base_url=base_url, timeout=timeout, **kwargs)
         self._token = token
 
     def request(self, method: str, path: str, **kwargs: Any) -> httpx.Response:

@@ -6,19 +6,22 @@ import hashlib
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, TypeVar
 
 import structlog
 from fastapi import Header, Query, Request, Response
 from pydantic import BaseModel
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, inspect, select, tuple_
 
 from common.auth import Principal, TokenRefused, Verifier
 from common.db import Contended, Database, Transaction
-from common.errors import Conflict, Invalid, PreconditionFailed
+from common.errors import Conflict, DomainError, Invalid, PreconditionFailed
 from common.tables import IdempotencyColumns
 
 CONTENDED_TRIES = 3
+KEPT = timedelta(hours=24)
+EXPIRED_AT_ONCE = 10
 
 T = TypeVar("T", bound=BaseModel)
 A = TypeVar("A")
@@ -103,8 +106,24 @@ class Call:
             return Response(answer, 200, {"Godwit-Validate-Only": "true"}, "application/json")
         return _answer(status, answer)
 
-    def replay(self) -> Response | None:
-        """The answer already given to this Idempotency-Key; for work that happens outside a transaction."""
+    def run_after(self, check: Callable[[], A], use_case: Callable[[Transaction, A], T], status: int = 200) -> Response:
+        """`run`, after a `check` that asks others and holds no transaction meanwhile.
+
+        A repeated request is answered before the check, and again if the check refuses what the first one just did.
+        """
+        replay = self._replay()
+        if replay is not None:
+            return replay
+        try:
+            found = check()
+        except DomainError:
+            replay = self._replay()
+            if replay is None:
+                raise
+            return replay
+        return self.run(lambda tx: use_case(tx, found), status)
+
+    def _replay(self) -> Response | None:
         if self._key is None or self.validate_only:
             return None
         with self._database.transaction() as tx:
@@ -115,6 +134,7 @@ class Call:
         number = int.from_bytes(hashlib.blake2b(repr(scope).encode(), digest_size=8).digest(), "big", signed=True)
         if not tx.session.scalar(select(func.pg_try_advisory_xact_lock(number))):
             raise KeyInFlight("the first request with this Idempotency-Key has not been answered yet")
+        self._expire(tx)
         record = tx.session.get(self._idempotency, scope)
         if record is None:
             return None
@@ -123,6 +143,13 @@ class Call:
         response = _answer(record.status, record.body)
         response.headers["Idempotency-Replayed"] = "true"
         return response
+
+    def _expire(self, tx: Transaction) -> None:
+        """Forget some answers of more than a day ago: each key that comes takes a few old ones away."""
+        old = self._idempotency.created_at < datetime.now(UTC) - KEPT
+        keys = inspect(self._idempotency).primary_key
+        some = select(*keys).where(old).limit(EXPIRED_AT_ONCE).with_for_update(skip_locked=True)
+        tx.session.execute(delete(self._idempotency).where(tuple_(*keys).in_(some)))
 
     def _record(self, status: int, body: str) -> IdempotencyColumns:
         record = self._idempotency()

@@ -65,6 +65,14 @@ class IpamClient(ServiceClient):
             found += self._pages("/flexible-ips", wire.FlexibleIP, ids=",".join(wanted[start : start + 100]))
         return found
 
+    def flexible_ips_on(self, kind: str, target_id: UUID) -> Iterator[wire.FlexibleIP]:
+        """Those attached to a target, leaving it or waiting for it."""
+        return self._pages("/flexible-ips", wire.FlexibleIP, target=f"{kind}/{target_id}")
+
+    def release(self, flexible_ip_id: UUID) -> None:
+        """Give an address back; repeating it changes nothing."""
+        self.request("DELETE", f"{BASE}/flexible-ips/{flexible_ip_id}")
+
     def attach(self, flexible_ip_id: UUID, body: wire.Attach, idempotency_key: str | None = None) -> wire.Operation:
         path = f"{BASE}/flexible-ips/{flexible_ip_id}:attach"
         answer = self.request("POST", path, json=_json(body), headers=_key(idempotency_key))

@@ -231,6 +231,11 @@ class Attachment(Base):
     def serves(self, target: wire.TargetRef) -> bool:
         return (self.target_kind, self.target_id) == (target.kind, target.id)
 
+    def leaves(self, kind: str, target_id: UUID, by: int) -> bool:
+        """Whether it is that target it leaves, and is gone from it at revision `by`."""
+        gone = self.vanished is not None and self.vanished <= by
+        return gone and (self.target_kind, self.target_id) == (kind, target_id)
+
     def listed_at(self, revision: int) -> bool:
         """Whether the AddressSet shows it at `revision`: neither waiting then nor gone by then."""
         if self.appeared is None or self.appeared > revision:

@@ -56,7 +56,7 @@ def _snapshot(position: Position | None, held: Held, snapshot: wire.Snapshot) ->
         raise MalformedMessage("the snapshot names an entry twice")
     puts = {key: entry for key, entry in wanted.items() if held.get(key) != entry}
     removals = [key for key in held if key not in wanted]
-    _check_budget(held, removals, snapshot.tombstones)
+    _check_budget(held, puts, removals, snapshot.tombstones)
     return Change(ahead, puts, removals, complete=True)
 
 
@@ -79,11 +79,11 @@ def _delta(position: Position | None, held: Held, delta: wire.Delta) -> Change:
         raise StaleGeneration(f"the delta leads to {_at(ahead)}, this node is at {_at(position)}")
     if ahead == position and (puts or removals):
         raise BaseMismatch(f"this node holds something else at {_at(position)}; send the whole")
-    _check_budget(held, removals, delta.tombstones)
+    _check_budget(held, puts, removals, delta.tombstones)
     return Change(ahead, puts, removals)
 
 
-def _check_budget(held: Held, removals: list[wire.EntryKey], tombstones: list[wire.Tombstone]) -> None:
+def _check_budget(held: Held, puts: Held, removals: list[wire.EntryKey], tombstones: list[wire.Tombstone]) -> None:
     """Removals that somebody asked for don't count."""
     asked = {tombstone.entry for tombstone in tombstones if tombstone.asked_by is not None}
     unasked = sum(key not in asked for key in removals)
@@ -92,8 +92,8 @@ def _check_budget(held: Held, removals: list[wire.EntryKey], tombstones: list[wi
         raise RemovalBudget(
             f"{unasked} of {len(held)} entries would go that nobody asked to remove; at most {budget} may"
         )
-    if 0 < unasked == len(held):
-        raise RemovalBudget(f"all {unasked} entries would go, and nobody asked to remove any; that is never allowed")
+    if 0 < unasked == len(held) and not puts:
+        raise RemovalBudget(f"all {unasked} entries would go and none come, which nobody asked for; that is never allowed")
 
 
 def _at(position: Position) -> str:

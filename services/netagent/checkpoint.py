@@ -42,9 +42,8 @@ class SqliteCheckpoint:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._database.execute("PRAGMA journal_mode = WAL")
-        self._database.execute(
-            "PRAGMA synchronous = NORMAL"
-        )  # a power cut may lose the last changes, never half of one
+        # What is acknowledged as withdrawn must not come back with a power cut.
+        self._database.execute("PRAGMA synchronous = FULL")
         self._database.executescript(SCHEMA)
 
     def close(self) -> None:

@@ -43,10 +43,12 @@ class AddressSets:
             return
         with self._db.transaction() as tx:
             port = instances.port_of_target(tx, kind, target_id, lock=True)
-            if port is None:
-                return
-            store_addresses(tx, port, fetched)
-            behind = reachable_behind(tx, port.id)
+            if port is not None:
+                store_addresses(tx, port, fetched)
+                behind = reachable_behind(tx, port.id)
+        if port is None:  # deleted while a worker was registering it
+            self._ipam.delete_target(kind, target_id)
+            return
         self._sync.nodes(behind, of=port.id)
         self.report(port.id)
         if port.claim is not None:  # its move waits for the same nodes
@@ -56,11 +58,11 @@ class AddressSets:
         """Tell the ledger how far a port's addresses are realised."""
         with self._db.transaction() as tx:
             due = instances.due_report(tx, port_id)
-            if due is None or due.claim == Kind.CREATE:
-                return  # what nobody runs yet is not attached yet; the end of the creation reports
+            if due is None:
+                return
             behind = pending(tx, port_id)
-        if behind:
-            waiting = move.unrealized(behind)
+        if behind or due.claim == Kind.CREATE:
+            waiting = move.unrealized(behind) if behind else move.BEING_CREATED
             report = ipam_wire.Realized(
                 waiting_for=ipam_wire.Waiting(code=waiting.code, text=waiting.text, unblock=waiting.unblock)
             )
@@ -70,6 +72,6 @@ class AddressSets:
             self._ipam.report_realized(due.kind, due.target_id, report)
         except NotFound:
             return
-        if not behind:
+        if report.realized_revision is not None:
             with self._db.transaction() as tx:
                 instances.reported(tx, port_id, due.revision)

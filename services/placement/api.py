@@ -117,12 +117,13 @@ def delete_flavor(name: str, call: Operator) -> Response:
     "/instances", operation_id="createInstance", tags=["instances"], status_code=202, response_model=wire.Operation
 )
 def create_instance(body: wire.InstanceCreate, call: Member, ipam: Ledger) -> Response:
-    replay = call.replay()
-    if replay is not None:
-        return replay
-    mode = call.read(lambda tx: product.zone_and_mode(tx, body))
-    ledger.check_addresses(ipam, call.principal.project, body.zone, mode, body.addresses, body.allocate)
-    return call.run(lambda tx: product.create(tx, call.principal, body, mode), 202)
+
+    def usable_in_mode() -> str:
+        mode = call.read(lambda tx: product.zone_and_mode(tx, body))
+        ledger.check_addresses(ipam, call.principal.project, body.zone, mode, body.addresses, body.allocate)
+        return mode
+
+    return call.run_after(usable_in_mode, lambda tx, mode: product.create(tx, call.principal, body, mode), 202)
 
 
 @router.get("/instances", operation_id="listInstances", tags=["instances"])

@@ -13,7 +13,6 @@ REPORT = "placement.report"
 ADDRESS_SET = ADDRESS_SET_CHANGED  # the ledger rings it
 POOLS = POOLS_CHANGED  # the ledger rings it too
 SWEEP = "placement.sweep"
-EXPIRE = "placement.expire"
 
 QUEUES = (queue_of_target("instance"), "nodes", "operations", POOLS_QUEUE, "sweeps")
 _QUEUE_OF = {
@@ -23,7 +22,6 @@ _QUEUE_OF = {
     OPERATION: "operations",
     POOLS: POOLS_QUEUE,
     SWEEP: "sweeps",
-    EXPIRE: "sweeps",
 }
 
 

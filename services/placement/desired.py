@@ -23,7 +23,10 @@ def passage_of(claim: Claim | None) -> Passage | None:
 def derive_port(tx: Transaction, port: Port) -> set[UUID]:
     """Bring the entries of `port` up to date on every node; return the nodes that change. The port is locked."""
     where = seats(port.node_id, passage_of(port.claim))
-    gateways = nodes.nodes_of_zone(tx, port.instance.zone, "gateway") if port.mode == modes.NAT else []
+    gateways = []
+    if port.mode == modes.NAT:
+        nodes.hold_members(tx, port.instance.zone)
+        gateways = nodes.nodes_of_zone(tx, port.instance.zone, "gateway")
     hypervisors = {node.id: node for seat in where if (node := nodes.node(tx, seat.node))}
     facts = PortFacts(
         port=port.id,

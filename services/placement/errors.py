@@ -47,6 +47,18 @@ class PrefixOverlap(Conflict):
     code = "placement.node.prefix_overlap"
 
 
+class PrefixInUse(Conflict):
+    """Guests hold addresses of the prefix that the node would lose."""
+
+    code = "placement.node.prefix_in_use"
+
+
+class HypervisorsSilent(Unavailable):
+    """The hypervisors that have room do not answer now."""
+
+    code = "placement.hypervisors.silent"
+
+
 class NodeFull(Conflict):
     """The hypervisor has not enough room; choose another, or none."""
 

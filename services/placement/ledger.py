@@ -49,7 +49,7 @@ def register(
 ) -> ipam_wire.AddressSet:
     """Make the port a target with its addresses; repeating it changes nothing.
 
-    Raises AddressUnusable, LedgerUnavailable.
+    Raises LedgerUnavailable, or what the ledger refused with.
     """
     instance = port.instance
     limits = MODES[port.mode]
@@ -66,7 +66,9 @@ def register(
     )
     target = ipam_wire.TargetRef(kind=port.kind, id=port.target_id)
     try:
-        for family in allocate:
+        for fip_id in addresses:
+            ipam.attach(fip_id, ipam_wire.Attach(target=target), idempotency_key=f"{operation_id}-{fip_id}")
+        for number, family in enumerate(allocate):
             reserved = ipam.reserve(
                 ipam_wire.FlexibleIPReserve(
                     zone=instance.zone,
@@ -74,12 +76,22 @@ def register(
                     project=instance.project,
                     name=instance.name,
                 ),
-                idempotency_key=f"{operation_id}-{family}",
+                idempotency_key=f"{operation_id}-{number}-{family}",
             )
-            addresses = [*addresses, reserved.id]
-        for fip_id in addresses:
-            ipam.attach(fip_id, ipam_wire.Attach(target=target), idempotency_key=f"{operation_id}-{fip_id}")
+            ipam.attach(reserved.id, ipam_wire.Attach(target=target), idempotency_key=f"{operation_id}-{reserved.id}")
     except (Conflict, Invalid, NotFound) as error:
-        refusal = LedgerUnavailable if error.retryable else AddressUnusable
-        raise refusal(error.message) from error
+        if error.retryable:
+            raise LedgerUnavailable(error.message) from error
+        raise
     return ipam.address_set(port.kind, port.target_id)
+
+
+def undo(ipam: IpamClient, port: Port, given: list[UUID]) -> None:
+    """Leave nothing of a creation that failed: neither its target nor what was reserved for it. `given` stays.
+
+    Repeating it changes nothing. Raises Unavailable.
+    """
+    reserved = [fip.id for fip in ipam.flexible_ips_on(port.kind, port.target_id) if fip.id not in given]
+    ipam.delete_target(port.kind, port.target_id)
+    for fip_id in reserved:
+        ipam.release(fip_id)

@@ -69,6 +69,7 @@ class Zone(Base):
     name: Mapped[str] = mapped_column(primary_key=True)
     region: Mapped[str]
     stack: Mapped[str]
+    pool_revisions: Mapped[dict[str, Any]] = mapped_column(default=dict)  # of the pools its prefixes were read from
     revision: Mapped[int] = mapped_column(default=1)
 
 
@@ -104,9 +105,10 @@ class Node(Base):
     generation: Mapped[int] = mapped_column(BigInteger, default=1)
     applied_generation: Mapped[int] = mapped_column(BigInteger, default=0)
     sums: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    seen_at: Mapped[datetime | None]
+    refusal: Mapped[str | None]  # why its agent does not take what it is sent
     revision: Mapped[int] = mapped_column(default=1)
 
+    heartbeat: Mapped[Heartbeat | None] = relationship(cascade="all, delete-orphan", lazy="joined")
     inventories: Mapped[list[Inventory]] = relationship(
         cascade="all, delete-orphan", lazy="selectin", order_by="Inventory.resource_class"
     )
@@ -121,6 +123,15 @@ class Node(Base):
         ),
         Index("ix_node_unrealized", "id", postgresql_where=text("generation > applied_generation")),
     )
+
+
+class Heartbeat(Base):
+    """When a node's agent last answered: a table of its own, for it is written every second and waits for nobody."""
+
+    __tablename__ = "heartbeat"
+
+    node_id: Mapped[UUID] = mapped_column(ForeignKey("node.id"), primary_key=True)
+    seen_at: Mapped[datetime]
 
 
 class Inventory(Base):

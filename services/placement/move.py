@@ -112,6 +112,10 @@ def _waiting(step: Step, facts: Facts) -> Wait | None:
     return None
 
 
+BEING_CREATED = Wait("instance.creating", "the instance is being created", "its creation ends")
+"""What addresses wait for meanwhile: what nobody runs yet is not attached yet."""
+
+
 def unrealized(pending: tuple[Pending, ...]) -> Wait:
     """What is waited for while nodes have not read back what they must hold."""
     node = next((item for item in pending if item.failure), pending[0])

@@ -114,15 +114,16 @@ class Poller:
         if state.epoch > epoch:
             log.error("node.ahead", node=node.name, epoch=state.epoch, ours=epoch)
             return None
-        if node.generation > node.applied_generation:
+        behind = node.generation > node.applied_generation
+        same = state.generation == node.generation and state.digest == entries.expected_digest(node)
+        if same and not behind and not failing:
             self._differs.pop(node.id, None)
-            return bells.NODE
-        if state.generation == node.generation and state.digest == entries.expected_digest(node):
-            self._differs.pop(node.id, None)
-            return bells.RESYNC if failing else None
+            return None
         count = self._differs[node.id] = self._differs.get(node.id, 0) + 1
-        if count == 1:
+        if count == 1 and not behind:
             log.warning("node.differs", node=node.name, generation=state.generation, wanted=node.generation)
+        if behind:
+            return bells.NODE if count < DIFFERENT_POLLS or is_resync_due(count) else None
         return bells.RESYNC if is_resync_due(count) else None
 
     async def _watch(self, edge: Node) -> None:

@@ -12,13 +12,12 @@ from uuid import UUID
 import structlog
 
 from common.db import Database, Transaction
-from common.errors import DomainError, Unavailable
+from common.errors import Conflict, DomainError, Invalid, NotFound, Unavailable
 from services.ipam.client import IpamClient
 from services.placement import ledger, move
 from services.placement.address_sets import AddressSets, store_addresses
 from services.placement.agents import Agents
 from services.placement.desired import derive_port, passage_of
-from services.placement.errors import AddressUnusable
 from services.placement.model import Claim, Operation, Port
 from services.placement.move import Advance, Facts, Kind, Step
 from services.placement.store import instances, nodes, operations
@@ -52,8 +51,8 @@ class Progress:
         self._sync.port(port.id)
         try:
             outside = self._outside_facts(claim, port)
-        except AddressUnusable as error:
-            self._abandon(operation_id, error)
+        except (Conflict, Invalid, NotFound) as error:
+            self._abandon(operation_id, port, claim, error)
             return False
         reached = self._judge(operation_id, Step(claim.step), outside)
         if reached is Step.DONE:
@@ -78,13 +77,11 @@ class Progress:
             return None
 
     def _outside_facts(self, claim: Claim, port: Port) -> Facts:
-        """What the ledger or the edge must be asked for at this step. Raises AddressUnusable."""
+        """What the ledger or the edge must be asked for at this step. Raises the ledger's refusal."""
         try:
             if claim.step == Step.REGISTER:
-                addresses = [UUID(text) for text in claim.requested.get("addresses", [])]
-                fetched = ledger.register(
-                    self._ipam, port, claim.operation_id, addresses, claim.requested.get("allocate", [])
-                )
+                allocate = claim.requested.get("allocate", [])
+                fetched = ledger.register(self._ipam, port, claim.operation_id, _given(claim), allocate)
                 with self._db.transaction() as tx:
                     locked = instances.port(tx, port.id, lock=True)
                     if locked is not None:
@@ -149,16 +146,21 @@ class Progress:
             tx.session.flush()
             derive_port(tx, port)
 
-    def _abandon(self, operation_id: str, error: DomainError) -> None:
-        """A creation whose addresses the ledger refuses: the instance stays archived, and the operation says why."""
+    def _abandon(self, operation_id: str, port: Port, claim: Claim, error: DomainError) -> None:
+        """A creation whose addresses the ledger refuses leaves nothing behind, and its operation says why."""
+        ledger.undo(self._ipam, port, _given(claim))
         with self._db.transaction() as tx:
-            claim = instances.claim_of_operation(tx, operation_id, lock=True)
+            current = instances.claim_of_operation(tx, operation_id, lock=True)
             operation = operations.get(tx, operation_id, lock=True)
-            if claim is None or operation is None:
+            if current is None or operation is None or current.step != Step.REGISTER:
                 return
-            nodes.free(tx, claim.consumer)
-            port = instances.port(tx, claim.port_id, lock=True)
-            if port is not None:
-                instances.free_node_addresses(tx, port)
-            tx.session.delete(claim)
+            nodes.free(tx, current.consumer)
+            locked = instances.port(tx, current.port_id, lock=True)
+            if locked is not None:
+                tx.session.delete(locked.instance)
             operation.fail(error.code, error.message)
+
+
+def _given(claim: Claim) -> list[UUID]:
+    """The addresses that the creation's request named."""
+    return [UUID(text) for text in claim.requested.get("addresses", [])]

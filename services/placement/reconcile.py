@@ -35,11 +35,16 @@ class Reconciler:
         with self._db.transaction() as tx:
             names = nodes.zone_names(tx)
         for name in names:
-            prefixes = {ip_network(prefix.cidr) for pool in self._ipam.pools(name) for prefix in pool.prefixes}
+            pools = list(self._ipam.pools(name))
+            prefixes = {ip_network(prefix.cidr) for pool in pools for prefix in pool.prefixes}
+            revisions = {str(pool.id): pool.revision for pool in pools}
             with self._db.transaction() as tx:
                 zone = nodes.zone(tx, name, lock=True)
-                if zone is None or prefixes == set(nodes.zone_prefixes(tx, name)):
+                if zone is None or zone.pool_revisions == revisions:
                     continue
+                if any(revisions.get(pool, seen) < seen for pool, seen in zone.pool_revisions.items()):
+                    continue  # read before somebody else's newer reading
+                zone.pool_revisions = revisions
                 nodes.set_zone_prefixes(tx, name, prefixes)
                 for node_id in derive_zone(tx, zone):
                     tx.ring(bells.NODE, str(node_id))
@@ -58,8 +63,3 @@ class Reconciler:
         with self._db.transaction() as tx:
             for target in lagging:
                 tx.ring(bells.ADDRESS_SET, target.target.kind, str(target.target.id))
-
-    def expire(self) -> None:
-        """Forget answers to Idempotency-Keys after their 24 hours."""
-        with self._db.transaction() as tx:
-            operations.expire_keys(tx)

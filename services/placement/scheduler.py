@@ -40,9 +40,14 @@ class Host:
 
     id: UUID
     name: str
-    schedulable: bool  # enabled and up
+    enabled: bool
+    up: bool
     traits: frozenset[str]
     supplies: Mapping[str, Supply]
+
+    @property
+    def schedulable(self) -> bool:
+        return self.enabled and self.up
 
     def fits(self, resources: Mapping[str, int]) -> bool:
         wanted = {name: amount for name, amount in resources.items() if amount}

@@ -9,8 +9,9 @@ from uuid import UUID
 import structlog
 
 from common.db import Database, Transaction
-from common.errors import DomainError
+from common.errors import DomainError, Unavailable
 from services.netagent.client import BaseMismatch, StaleGeneration
+from services.netagent.wire import Snapshot
 from services.placement import bells
 from services.placement.agents import Agents
 from services.placement.move import Pending
@@ -42,28 +43,40 @@ class NodeSync:
         self.wake(self._sync_node(node_id))
 
     def _sync_node(self, node_id: UUID, *, whole: bool = False) -> set[UUID]:
-        """Send a node what it has not confirmed; return the owners for whom its answer changes something."""
+        """Send a node what it has not confirmed; return the owners for whom its answer changes something.
+
+        A node that does not answer is left alone: it is taken up when it is heard again.
+        """
         with self._db.transaction() as tx:
-            batch = entries.batch(tx, node_id, whole=whole)
+            node = nodes.node(tx, node_id)
+            batch = entries.batch(tx, node_id, whole=whole) if node and nodes.up(node) else None
         if batch is None:
             return set()
         try:
             realized = self._agents.of(node_id, batch.agent_url).apply(batch.message)
-        except BaseMismatch:
-            log.info("node.resync", node=str(node_id), reason="base mismatch")
-            return self._sync_node(node_id, whole=True)
-        except StaleGeneration:  # another worker was faster, with a newer generation
-            return set()
         except DomainError as error:
-            log.warning("node.unsynced", node=str(node_id), code=error.code, error=error.message)
-            return set()
+            return self._unsynced(node_id, error)
         with self._db.transaction() as tx:
-            owners = entries.confirm(tx, node_id, realized)
-        complete = realized.generation == batch.message.generation and not realized.failed
-        if complete and realized.digest != batch.digest and not whole:
-            log.warning("node.resync", node=str(node_id), reason="digest differs")
-            owners |= self._sync_node(node_id, whole=True)
-        return owners
+            owners = entries.confirm(tx, batch, realized)
+        if owners is not None:
+            return owners
+        log.warning("node.differs", node=str(node_id), sent_whole=isinstance(batch.message, Snapshot))
+        return set() if isinstance(batch.message, Snapshot) else self._sync_node(node_id, whole=True)
+
+    def _unsynced(self, node_id: UUID, error: DomainError) -> set[UUID]:
+        """What an agent's refusal, or its silence, asks for."""
+        match error:
+            case BaseMismatch():
+                log.info("node.resync", node=str(node_id), reason="base mismatch")
+                return self._sync_node(node_id, whole=True)
+            case StaleGeneration():  # another worker was faster, with a newer generation
+                return set()
+            case Unavailable():
+                log.warning("node.unreachable", node=str(node_id), error=error.message)
+                return set()
+        log.error("node.refuses", node=str(node_id), code=error.code, error=error.message)
+        with self._db.transaction() as tx:
+            return entries.refuse(tx, node_id, f"{error.code}: {error.message}")
 
     def whole(self, node_id: UUID) -> None:
         """The agent holds something else than it confirmed: send it everything."""

@@ -48,9 +48,6 @@ def register(app: Celery, reconciler: Callable[[], Reconciler]) -> None:
     def sweep() -> None:
         reconciler().sweep()
 
-    def expire() -> None:
-        reconciler().expire()
-
     task(bells.NODE, sync_node)
     task(bells.RESYNC, resync_node)
     task(bells.OPERATION, take_operation)
@@ -58,4 +55,3 @@ def register(app: Celery, reconciler: Callable[[], Reconciler]) -> None:
     task(bells.ADDRESS_SET, follow_address_set)
     task(bells.POOLS, follow_pools)
     task(bells.SWEEP, sweep)
-    task(bells.EXPIRE, expire)

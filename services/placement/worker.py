@@ -37,7 +37,6 @@ def create(settings: PlacementSettings) -> Celery:
             # One that was not run by the time the next is due would only repeat its work.
             "options": {"queue": bells.queue_of(bells.SWEEP, ()), "expires": settings.sweep_seconds},
         },
-        "expire": {"task": bells.EXPIRE, "schedule": 3600.0, "options": {"queue": bells.queue_of(bells.EXPIRE, ())}},
     }
     tasks.register(app, cache(lambda: reconciler(settings, app)))
     return app

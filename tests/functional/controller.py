@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from ipaddress import ip_network
 from typing import Any
 from uuid import UUID, uuid5
 
 import httpx
 from fastapi.testclient import TestClient
-from sqlalchemy import text, update
+from sqlalchemy import delete, text
 
 from common.db import Database
 from common.errors import Unavailable
@@ -28,9 +27,10 @@ from services.netagent.checkpoint import MemoryCheckpoint
 from services.netagent.reconciler import Reconciler as Executor
 from services.netagent.render import link_of
 from services.placement import app, bells
-from services.placement.model import Base, Node
+from services.placement.model import Base, Heartbeat
 from services.placement.reconcile import Reconciler
 from services.placement.settings import PlacementSettings
+from services.placement.store import nodes
 from tests.functional.ledger import Ledger, ok
 
 NAMESPACE = UUID("5f0a7d1e-0d5b-4c8e-9a61-2b1f6d1f7a10")
@@ -136,8 +136,8 @@ class Controller:
         answering = [agent.id for agent in self.fleet.agents.values() if not agent.cut]
         silent = [agent.id for agent in self.fleet.agents.values() if agent.cut]
         with self.database.transaction() as tx:
-            tx.session.execute(update(Node).where(Node.id.in_(answering)).values(seen_at=datetime.now(UTC)))
-            tx.session.execute(update(Node).where(Node.id.in_(silent)).values(seen_at=None))
+            nodes.seen(tx, answering)
+            tx.session.execute(delete(Heartbeat).where(Heartbeat.node_id.in_(silent)))
 
     def settle(self) -> None:
         """Run every wake-up, those of the ledger included, until none is left."""
@@ -205,7 +205,7 @@ class Controller:
     def contents(self) -> dict[str, list[Any]]:
         """Every row there is, but when nodes were heard: what must be the same after a refusal."""
         with self.database.transaction() as tx:
-            tx.session.execute(update(Node).values(seen_at=None))
+            tx.session.execute(delete(Heartbeat))
             rows = {
                 table: [tuple(row) for row in tx.session.execute(text(f"SELECT t::text FROM {table} t ORDER BY 1"))]  # noqa: S608
                 for table in sorted(Base.metadata.tables)

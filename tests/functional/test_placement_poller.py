@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 from dataplane.entries import Forward
 from services.netagent.wire import Changes, State
 from services.placement import bells
-from services.placement.model import Node
+from services.placement.model import Heartbeat, Node
 from services.placement.poller import DIFFERENT_POLLS, Poller, is_resync_due
 from tests.functional.controller import Agent, Controller, running
 from tests.functional.ledger import Ledger
@@ -58,7 +58,7 @@ def conditions(cloud: Controller) -> dict[str, str]:
 
 def everybody_was_heard(cloud: Controller, ago: timedelta) -> None:
     with cloud.database.transaction() as tx:
-        tx.session.execute(update(Node).values(seen_at=datetime.now(UTC) - ago))
+        tx.session.execute(update(Heartbeat).values(seen_at=datetime.now(UTC) - ago))
 
 
 def test_a_silent_node_is_unreachable_and_no_other_is(cloud: Controller) -> None:

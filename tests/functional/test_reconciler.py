@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 
 from dataplane.driver import DriverError
-from dataplane.entries import Anchor, Entry, Forward, GuardAddress, GuestAddress, Leg, LegState
+from dataplane.entries import Anchor, Entry, Forward, GuardAddress, GuestAddress, HostNat, Leg, LegState
 from dataplane.memory import Kernel, World, drivers
 from services.netagent import wire
 from services.netagent.checkpoint import Checkpoint, MemoryCheckpoint, SqliteCheckpoint
@@ -151,6 +151,62 @@ def test_removing_a_port_with_its_addresses_leaves_nothing(node: Node) -> None:
     assert (realized.digest, realized.failed) == ({}, [])
     assert not any(node.kernel.rows.values())
     assert not node.kernel.world.legs
+
+
+PRIVATE = IPv4Address("10.1.0.5")
+INSIDE = wire.Address(IPv4Network(PRIVATE), UID, ip_interface(f"{PRIVATE}/32"))
+
+
+def hostnat(sequence: int = 0, *, outbound: bool = False) -> wire.HostNat:
+    return wire.HostNat(UID, prefix(1).network_address, PRIVATE, inbound=True, outbound=outbound, sequence=sequence)
+
+
+def test_a_port_passes_to_hostnat_and_back_by_changes_of_one_entry(node: Node) -> None:
+    """CONVERSION.md, "Order of one switch": each step writes its own rows, and nothing else."""
+    node.agent.apply(snapshot(5, PORT, INSIDE))
+    before = {kind: dict(rows) for kind, rows in node.kernel.rows.items() if rows}
+    prepared, announced, switched = hostnat(), hostnat(3), hostnat(3, outbound=True)
+    writes: list[list[Entry]] = []
+
+    def order(*puts: wire.Entry, gone: tuple[wire.Entry, ...] = ()) -> None:
+        touched: list[Entry] = []
+        node.kernel.refuse = touched.append
+        generation = node.agent.realized().generation
+        realized = node.agent.apply(delta(generation, *puts, gone=gone))
+        assert realized.failed == []
+        assert realized.digest == digest(PORT, INSIDE, *puts)
+        writes.append(touched)
+
+    for step in (prepared, announced, switched, announced, prepared):
+        order(step)
+    order(gone=(prepared,))
+
+    link, public, private = link_name(UID), prefix(1).network_address, PRIVATE
+    silent, both = HostNat(link, public, private, True, False), HostNat(link, public, private, True, True)
+    route, anchor = Forward(prefix(1), link, PORT.mac.hex(":")), Anchor(prefix(1), 3)
+    assert writes == [[silent, route], [anchor], [both], [silent], [anchor], [route, silent]]
+    assert {kind: rows for kind, rows in node.kernel.rows.items() if rows} == before
+
+
+def test_hostnat_waits_for_its_port(node: Node) -> None:
+    realized = node.agent.apply(snapshot(5, INSIDE, hostnat(3)))
+    assert {failure.code for failure in realized.failed} == {"agent.entry.no_port"}
+
+    realized = node.agent.apply(delta(5, PORT))
+
+    assert realized.digest == digest(PORT, INSIDE, hostnat(3))
+
+
+def test_a_switch_altered_behind_the_agent_is_mended(node: Node) -> None:
+    node.agent.apply(snapshot(5, PORT, INSIDE, hostnat(3, outbound=True)))
+    link, public = link_name(UID), prefix(1).network_address
+    node.kernel.alter(HostNat(link, public, PRIVATE, inbound=True, outbound=False))
+
+    assert node.agent.verify()
+    assert node.agent.realized().digest == digest(PORT, INSIDE)
+    node.agent.repair()
+
+    assert node.kernel.table(HostNat)[link].outbound
 
 
 # --- refusals --------------------------------------------------------------------------------------------------------

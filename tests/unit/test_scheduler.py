@@ -13,6 +13,7 @@ def host(name: str, used: int = 0, total: int = 8, *, schedulable: bool = True, 
     return Host(
         uuid4(),
         name,
+        True,
         schedulable,
         frozenset(traits),
         {
@@ -58,6 +59,6 @@ def test_units_steps_reserve_and_ratio_bind() -> None:
 
 
 def test_the_scarcest_class_decides() -> None:
-    cpu_bound = Host(UUID(int=1), "cpu-bound", True, frozenset(), {"VCPU": Supply(4, 0, 1, 4, 1, 1.0, 3)})
-    balanced = Host(UUID(int=2), "balanced", True, frozenset(), {"VCPU": Supply(4, 0, 1, 4, 1, 1.0, 2)})
+    cpu_bound = Host(UUID(int=1), "cpu-bound", True, True, frozenset(), {"VCPU": Supply(4, 0, 1, 4, 1, 1.0, 3)})
+    balanced = Host(UUID(int=2), "balanced", True, True, frozenset(), {"VCPU": Supply(4, 0, 1, 4, 1, 1.0, 2)})
     assert names(candidates([cpu_bound, balanced], {"VCPU": 1})) == ["balanced", "cpu-bound"]

@@ -84,6 +84,7 @@ def upgrade() -> None:
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("region", sa.String(), nullable=False),
         sa.Column("stack", sa.String(), nullable=False),
+        sa.Column("pool_revisions", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("revision", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_zone")),
     )
@@ -119,7 +120,7 @@ def upgrade() -> None:
         sa.Column("generation", sa.BigInteger(), nullable=False),
         sa.Column("applied_generation", sa.BigInteger(), nullable=False),
         sa.Column("sums", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
-        sa.Column("seen_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("refusal", sa.String(), nullable=True),
         sa.Column("revision", sa.Integer(), nullable=False),
         postgresql.ExcludeConstraint(
             (sa.column("zone"), "="), (sa.text("legacy_prefix inet_ops"), "&&"), using="gist", name="node_legacy_prefix"
@@ -156,6 +157,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("consumer", "node_id", "resource_class", name=op.f("pk_allocation")),
     )
     op.create_index("ix_allocation_node_id", "allocation", ["node_id"], unique=False)
+    op.create_table(
+        "heartbeat",
+        sa.Column("node_id", sa.Uuid(), nullable=False),
+        sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["node_id"], ["node.id"], name=op.f("fk_heartbeat_node_id")),
+        sa.PrimaryKeyConstraint("node_id", name=op.f("pk_heartbeat")),
+    )
     op.create_table(
         "inventory",
         sa.Column("node_id", sa.Uuid(), nullable=False),
@@ -267,6 +275,7 @@ def downgrade() -> None:
     op.drop_index("ix_node_entry_failure", table_name="node_entry", postgresql_where=sa.text("failure IS NOT NULL"))
     op.drop_table("node_entry")
     op.drop_table("inventory")
+    op.drop_table("heartbeat")
     op.drop_index("ix_allocation_node_id", table_name="allocation")
     op.drop_table("allocation")
     op.drop_table("zone_prefix")

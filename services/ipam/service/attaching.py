@@ -172,7 +172,9 @@ def report_realized(
         target.realized_revision = max(target.realized_revision, revision)
     at = addresses.clock(tx)
     for fip in fips:
-        _withdrawn(tx, caller, fip, at)
+        # `left` was read without a lock: by now the address may be leaving somebody else.
+        if fip.present is not None and fip.present.leaves(kind, target_id, by=target.realized_revision):
+            _withdrawn(tx, caller, fip, at)
     tx.session.flush()
     attachments = addresses.attachments_of(tx, kind, target_id)
     _tell_operations(tx, target, attachments, body)

@@ -17,6 +17,7 @@ from services.placement.errors import (
     CapacityExhausted,
     FlavorUnknown,
     HypervisorChosen,
+    HypervisorsSilent,
     InstanceBusy,
     InstanceNameReserved,
     InstanceNameTaken,
@@ -30,7 +31,7 @@ from services.placement.errors import (
     SameHypervisor,
     ZoneUnknown,
 )
-from services.placement.model import Claim, Flavor, Instance, Operation, Port, Zone
+from services.placement.model import Claim, Flavor, Instance, Operation, Port, Prefix, Zone
 from services.placement.move import Kind, announcer, first_step, progress, seats
 from services.placement.node_addresses import host_of, lowest_free
 from services.placement.service.operations import operation_wire, project_of
@@ -266,24 +267,31 @@ def _claim(tx: Transaction, port: Port, kind: Kind) -> tuple[Claim, Operation]:
 
 def _place(tx: Transaction, principal: Principal, port: Port, claim: Claim, wanted: str | None) -> None:
     """Choose the destination and hold its capacity and node-bound addresses for the claim."""
-    instance = port.instance
     if wanted is not None and claim.kind != Kind.LIVE and "operator" not in principal.roles:
         raise HypervisorChosen("only an operator chooses the hypervisor; leave it out")
-    needed = resources(instance.flavor)
-    claim.destination_id = _named(tx, port, wanted, needed) if wanted is not None else _any(tx, port, needed)
-    nodes.allocate(tx, claim.consumer, claim.destination_id, instance.project, needed)
-    if modes.MODES[port.mode].node_bound:
-        _take_node_addresses(tx, port, claim.destination_id)
+    needed = resources(port.instance.flavor)
+    node_id = _named(tx, port, wanted, needed) if wanted is not None else _any(tx, port, needed)
+    nodes.allocate(tx, claim.consumer, node_id, port.instance.project, needed)
+    for prefix in _node_addresses(tx, port, node_id):
+        instances.give_node_address(tx, port, node_id, prefix)
+    claim.destination_id = node_id
     tx.session.flush()
 
 
 def _any(tx: Transaction, port: Port, needed: dict[str, int]) -> UUID:
-    """The best hypervisor that still has room once its supply is ours. Raises CapacityExhausted."""
+    """The best hypervisor that still has room, and addresses, once its supply is ours.
+
+    Raises CapacityExhausted, HypervisorsSilent.
+    """
     zone = port.instance.zone
     exclude = frozenset({port.node_id} if port.node_id else ())
-    for candidate in scheduler.candidates(nodes.hosts(tx, zone), needed, exclude=exclude):
-        if _locked(tx, zone, candidate.id).fits(needed):
+    hosts = nodes.hosts(tx, zone)
+    for candidate in scheduler.candidates(hosts, needed, exclude=exclude):
+        if _locked(tx, zone, candidate.id).fits(needed) and _has_addresses(tx, port, candidate.id):
             return candidate.id
+    silent = [host.name for host in hosts if host.enabled and not host.up and host.id not in exclude]
+    if silent:
+        raise HypervisorsSilent(f"no hypervisor that answers has room; {', '.join(sorted(silent))} may have")
     raise CapacityExhausted(f"no {'other ' if exclude else ''}hypervisor of zone {zone} has room")
 
 
@@ -308,13 +316,25 @@ def _named(tx: Transaction, port: Port, name: str, needed: dict[str, int]) -> UU
     return node.id
 
 
-def _take_node_addresses(tx: Transaction, port: Port, node_id: UUID) -> None:
-    """Give the port a 10.x and a legacy IPv6 of the node, whose supply is ours. Raises PrefixExhausted."""
+def _has_addresses(tx: Transaction, port: Port, node_id: UUID) -> bool:
+    try:
+        _node_addresses(tx, port, node_id)
+    except PrefixExhausted:
+        return False
+    return True
+
+
+def _node_addresses(tx: Transaction, port: Port, node_id: UUID) -> list[Prefix]:
+    """The 10.x and legacy IPv6 a port gets on a node, whose supply is ours. Raises PrefixExhausted."""
     node = nodes.node(tx, node_id)
-    for within in (node.private_prefix, node.legacy_prefix) if node else ():
+    if node is None or not modes.MODES[port.mode].node_bound:
+        return []
+    found = []
+    for within in (node.private_prefix, node.legacy_prefix):
         if within is None:
             continue
-        prefix = lowest_free(within, instances.node_addresses(tx, port.instance.zone, node_id))
+        prefix = lowest_free(within, instances.addresses_within(tx, port.instance.zone, within))
         if prefix is None:
             raise PrefixExhausted(f"no address is left in {within}")
-        instances.give_node_address(tx, port, node_id, prefix)
+        found.append(prefix)
+    return found

@@ -11,48 +11,75 @@ from common.db import Transaction, violated
 from common.web import Page, Paging, check_revision
 from services.placement import bells, wire
 from services.placement.desired import derive_zone
-from services.placement.errors import NodeImmutable, NodeInvalid, NodeTaken, NodeUnknown, PrefixOverlap, ZoneUnknown
+from services.placement.errors import (
+    NodeImmutable,
+    NodeInvalid,
+    NodeTaken,
+    NodeUnknown,
+    PrefixInUse,
+    PrefixOverlap,
+    ZoneUnknown,
+)
 from services.placement.model import Inventory, Node, Prefix
-from services.placement.store import entries, nodes
+from services.placement.store import entries, instances, nodes
 
 
 def put_node(tx: Transaction, node_id: UUID, body: wire.NodePut, expected: int | None) -> wire.Node:
     """Register a node, or change what may change.
 
-    Raises ZoneUnknown, NodeInvalid, NodeImmutable, NodeTaken, PrefixOverlap.
+    Raises ZoneUnknown, NodeInvalid, NodeImmutable, NodeTaken, PrefixOverlap, PrefixInUse.
     """
     zone = nodes.zone(tx, body.zone, lock=True)
     if zone is None:
         raise ZoneUnknown(f"there is no zone {body.zone!r}")
     endpoint, endpoint_ipv6, private, legacy = _addressing(body)
-    node = nodes.node(tx, node_id)
+    node = nodes.node(tx, node_id, lock=True)
+    joins = node is None
     if node is None:
-        node = Node(id=node_id, name=body.name, zone=body.zone, role=body.role, revision=0)
-        tx.session.add(node)
+        node = Node(id=node_id, name=body.name, zone=body.zone, role=body.role, revision=0, generation=1, sums={})
     elif (node.name, node.zone, node.role) != (body.name, body.zone, body.role):
         raise NodeImmutable(f"node {node_id} is {node.name} ({node.role}) of zone {node.zone}")
     check_revision(expected, node.revision)
+    _check_prefixes(tx, node, private, legacy)
     node.agent_url, node.endpoint, node.endpoint_ipv6 = body.agent_url, endpoint, endpoint_ipv6
     node.private_prefix, node.legacy_prefix = private, legacy
     node.traits = sorted(set(body.traits))
     offered = {item.resource_class: item for item in body.inventories}
     node.inventories = [Inventory(node_id=node_id, **item.model_dump()) for item in offered.values()]
     node.revision += 1
+    tx.session.add(node)
     try:
         tx.session.flush()
     except IntegrityError as error:
-        match violated(error):
-            case "node_private_prefix" | "node_legacy_prefix":
-                text = f"another node of zone {body.zone} holds a part of {private} or {legacy}"
-                raise PrefixOverlap(text) from error
-            case "uq_node_name" | "uq_node_zone_endpoint":
-                text = f"another node has the name {body.name!r}, or the endpoint {endpoint} in zone {body.zone}"
-                raise NodeTaken(text) from error
-            case _:
-                raise
+        raise _contradiction(error, body) from error
+    if joins and body.role is wire.NodeRole.GATEWAY:
+        sibling = next((one for one in nodes.nodes_of_zone(tx, body.zone, "gateway") if one.id != node_id), None)
+        if sibling is not None:
+            entries.copy_mappings(tx, sibling.id, node)
     for changed in derive_zone(tx, zone):
         tx.ring(bells.NODE, str(changed))
     return node_wire(tx, node)
+
+
+def _contradiction(error: IntegrityError, body: wire.NodePut) -> Exception:
+    """What a constraint's refusal means; the refusal itself if it is none of the known ones."""
+    match violated(error):
+        case "node_private_prefix" | "node_legacy_prefix":
+            prefixes = " or ".join(prefix for prefix in (body.private_prefix, body.legacy_prefix) if prefix)
+            return PrefixOverlap(f"another node of zone {body.zone} holds a part of {prefixes}")
+        case "uq_node_name":
+            return NodeTaken(f"another node has the name {body.name!r}")
+        case "uq_node_zone_endpoint":
+            return NodeTaken(f"another node of zone {body.zone} has the endpoint {body.endpoint}")
+    return error
+
+
+def _check_prefixes(tx: Transaction, node: Node, private: Prefix | None, legacy: Prefix | None) -> None:
+    """Raises PrefixInUse if guests hold addresses of the node that are in neither prefix."""
+    for held in instances.addresses_of_node(tx, node.id):
+        within = private if held.version == 4 else legacy
+        if within is None or held.network_address not in within:
+            raise PrefixInUse(f"a guest of {node.name} holds {held}, which would no longer be of its prefix")
 
 
 def _addressing(body: wire.NodePut) -> tuple[IPv4Address, IPv6Address | None, Prefix | None, Prefix | None]:
@@ -73,7 +100,7 @@ def _addressing(body: wire.NodePut) -> tuple[IPv4Address, IPv6Address | None, Pr
 
 
 def update_node(tx: Transaction, node_id: UUID, body: wire.NodeUpdate, expected: int | None) -> wire.Node:
-    node = _node(tx, node_id)
+    node = _node(tx, node_id, lock=True)
     check_revision(expected, node.revision)
     if node.admin_state != body.admin_state:
         node.admin_state = body.admin_state
@@ -85,8 +112,8 @@ def get_node(tx: Transaction, node_id: UUID) -> wire.Node:
     return node_wire(tx, _node(tx, node_id))
 
 
-def _node(tx: Transaction, node_id: UUID) -> Node:
-    node = nodes.node(tx, node_id)
+def _node(tx: Transaction, node_id: UUID, *, lock: bool = False) -> Node:
+    node = nodes.node(tx, node_id, lock=lock)
     if node is None:
         raise NodeUnknown(f"there is no node {node_id}")
     return node
@@ -128,8 +155,8 @@ def _node_wire(
         instances=counts.get(node.id, 0),
         generation=node.generation,
         applied_generation=node.applied_generation,
-        failures=failures,
-        seen_at=node.seen_at,
+        failures=[*([node.refusal] if node.refusal else []), *failures],
+        seen_at=node.heartbeat.seen_at if node.heartbeat else None,
         revision=node.revision,
     )
 

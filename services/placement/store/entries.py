@@ -5,17 +5,19 @@ A change costs the entries that change: generations, digests and deltas are kept
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, delete, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, and_, delete, func, literal, or_, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 
 from common.db import Transaction
 from services.netagent import wire
 from services.placement.model import Incarnation, Node, NodeEntry
 from services.placement.snapshot import Entries
+
+CHUNK = 1000  # rows named in one statement: it takes 65,535 parameters
 
 
 def epoch(tx: Transaction) -> int:
@@ -56,7 +58,10 @@ def _write(
     asked_by: UUID | None,
 ) -> None:
     node = tx.session.scalars(
-        select(Node).where(Node.id == node_id).with_for_update(key_share=True).execution_options(populate_existing=True)
+        select(Node)
+        .where(Node.id == node_id)
+        .with_for_update(key_share=True, of=Node)
+        .execution_options(populate_existing=True)
     ).one()
     node.generation += 1
     digest = wire.Digest({int(kind): int(total, 16) for kind, total in node.sums.items()})
@@ -64,8 +69,9 @@ def _write(
         digest.remove(row.kind, row.key, row.value)
         row.removed, row.generation, row.operation, row.failure = True, node.generation, asked_by, None
     tx.session.flush()
-    for live in _live(tx, node_id, puts):
-        digest.remove(live.kind, live.key, live.value)
+    for row in _rows(tx, node_id, [(int(key.kind), key.key) for key in puts]):
+        if not row.removed:
+            digest.remove(row.kind, row.key, row.value)
     for key, value in puts.items():
         digest.add(key.kind, key.key, value)
     node.sums = {str(kind): f"{total:x}" for kind, total in digest.sums.items()}
@@ -98,14 +104,14 @@ def _write(
         tx.session.expire(row)
 
 
-def _live(tx: Transaction, node_id: UUID, keys: Iterable[wire.EntryKey]) -> list[NodeEntry]:
-    pairs = [(int(key.kind), key.key) for key in keys]
-    if not pairs:
-        return []
-    query = select(NodeEntry).where(
-        NodeEntry.node_id == node_id, ~NodeEntry.removed, tuple_(NodeEntry.kind, NodeEntry.key).in_(pairs)
-    )
-    return list(tx.session.scalars(query.execution_options(populate_existing=True)))
+def _rows(tx: Transaction, node_id: UUID, keys: Sequence[tuple[int, bytes]]) -> list[NodeEntry]:
+    """The rows of these (kind, key), as they are now, tombstones included."""
+    found: list[NodeEntry] = []
+    for start in range(0, len(keys), CHUNK):
+        chunk = keys[start : start + CHUNK]
+        query = select(NodeEntry).where(NodeEntry.node_id == node_id, tuple_(NodeEntry.kind, NodeEntry.key).in_(chunk))
+        found += tx.session.scalars(query.execution_options(populate_existing=True))
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +129,7 @@ def batch(tx: Transaction, node_id: UUID, *, whole: bool) -> Batch | None:
 
     None when there is nothing to say.
     """
-    node = tx.session.scalars(select(Node).where(Node.id == node_id).with_for_update(read=True)).one_or_none()
+    node = tx.session.scalars(select(Node).where(Node.id == node_id).with_for_update(read=True, of=Node)).one_or_none()
     if node is None or (node.generation == node.applied_generation and not whole):
         return None
     whole = whole or node.applied_generation == 0
@@ -149,23 +155,34 @@ def expected_digest(node: Node) -> dict[str, str]:
     return wire.Digest({int(kind): int(total, 16) for kind, total in node.sums.items()}).hex()
 
 
-def confirm(tx: Transaction, node_id: UUID, realized: wire.Realized) -> set[UUID]:
-    """Store what a node read back; return the owners for whom that changes something."""
+def confirm(tx: Transaction, batch: Batch, realized: wire.Realized) -> set[UUID] | None:
+    """Store what a node read back of a batch; return the owners for whom that changes something.
+
+    None, and nothing is confirmed, when the node holds something else than it was sent: what it failed to hold it must
+    name, and what it failed to remove it must not hide.
+    """
     node = tx.session.scalars(
-        select(Node).where(Node.id == node_id).with_for_update(key_share=True).execution_options(populate_existing=True)
+        select(Node)
+        .where(Node.id == batch.node)
+        .with_for_update(key_share=True, of=Node)
+        .execution_options(populate_existing=True)
     ).one()
-    before = node.applied_generation
-    node.applied_generation = max(before, min(realized.generation, node.generation))
     failed = {
         (int(wire.Kind[failure.kind.upper()]), bytes.fromhex(failure.key)): f"{failure.code}: {failure.message}"
         for failure in realized.failed
     }
+    named = _rows(tx, batch.node, list(failed))
+    if realized.digest != _without(batch.digest, [row for row in named if not row.removed]):
+        return None
+    before = node.applied_generation
+    node.applied_generation = max(before, min(realized.generation, node.generation))
+    node.refusal = None
     fresh = and_(NodeEntry.generation > before, NodeEntry.generation <= node.applied_generation)
-    concerned: ColumnElement[bool] = or_(fresh, NodeEntry.failure.is_not(None))
-    if failed:
-        concerned = or_(concerned, tuple_(NodeEntry.kind, NodeEntry.key).in_(list(failed)))
+    concerned = tx.session.scalars(
+        select(NodeEntry).where(NodeEntry.node_id == batch.node, or_(fresh, NodeEntry.failure.is_not(None)))
+    )
     owners = set()
-    for row in tx.session.scalars(select(NodeEntry).where(NodeEntry.node_id == node_id, concerned)):
+    for row in {(row.kind, row.key): row for row in [*concerned, *named]}.values():
         failure = failed.get((row.kind, row.key)) if row.generation <= realized.generation else row.failure
         if row.generation > before or failure != row.failure:
             owners.add(row.owner)
@@ -173,7 +190,7 @@ def confirm(tx: Transaction, node_id: UUID, realized: wire.Realized) -> set[UUID
     tx.session.flush()
     tx.session.execute(
         delete(NodeEntry).where(
-            NodeEntry.node_id == node_id,
+            NodeEntry.node_id == batch.node,
             NodeEntry.removed,
             NodeEntry.failure.is_(None),
             NodeEntry.generation <= node.applied_generation,
@@ -182,9 +199,37 @@ def confirm(tx: Transaction, node_id: UUID, realized: wire.Realized) -> set[UUID
     return owners
 
 
-def forget_applied(tx: Transaction, node_id: UUID) -> None:
-    """The node's agent lost what it had: nothing counts as confirmed."""
-    tx.session.execute(update(Node).where(Node.id == node_id).values(applied_generation=0))
+def _without(digest: dict[str, str], rows: list[NodeEntry]) -> dict[str, str]:
+    """The digest of what is left when these rows are not held."""
+    sums = wire.Digest({wire.Kind[name.upper()]: int(total, 16) for name, total in digest.items()})
+    for row in rows:
+        sums.remove(row.kind, row.key, row.value)
+    return sums.hex()
+
+
+def refuse(tx: Transaction, node_id: UUID, refusal: str) -> set[UUID]:
+    """The node's agent does not take what it is sent; return the owners who wait for it."""
+    tx.session.execute(update(Node).where(Node.id == node_id).values(refusal=refusal))
+    behind = select(NodeEntry.owner).join(Node).where(NodeEntry.node_id == node_id)
+    return set(tx.session.scalars(behind.where(NodeEntry.generation > Node.applied_generation).distinct()))
+
+
+def copy_mappings(tx: Transaction, source: UUID, to: Node) -> None:
+    """Give a new gateway what another gateway of its zone maps, whoever owns it."""
+    kinds = (int(wire.Kind.INBOUND), int(wire.Kind.OUTBOUND))
+    sibling = tx.session.scalars(select(Node).where(Node.id == source).with_for_update(key_share=True, of=Node)).one()
+    rows = select(
+        literal(to.id),
+        NodeEntry.kind,
+        NodeEntry.key,
+        NodeEntry.value,
+        NodeEntry.owner,
+        literal(to.generation),
+        NodeEntry.removed,
+    ).where(NodeEntry.node_id == source, ~NodeEntry.removed, NodeEntry.kind.in_(kinds))
+    columns = ["node_id", "kind", "key", "value", "owner", "generation", "removed"]
+    tx.session.execute(insert(NodeEntry).from_select(columns, rows))
+    to.sums = {**to.sums, **{str(kind): sibling.sums[str(kind)] for kind in kinds if str(kind) in sibling.sums}}
 
 
 def _behind(owner: UUID) -> ColumnElement[bool]:
@@ -197,11 +242,11 @@ def _behind(owner: UUID) -> ColumnElement[bool]:
 def pending(tx: Transaction, owner: UUID) -> list[tuple[Node, str | None]]:
     """The nodes that have not read back what they must hold of `owner`, each with a failure if its kernel refused."""
     query = (
-        select(Node, NodeEntry.failure)
+        select(Node, func.coalesce(NodeEntry.failure, Node.refusal).label("failure"))
         .join(NodeEntry, NodeEntry.node_id == Node.id)
         .where(_behind(owner))
         .ext(distinct_on(Node.id))
-        .order_by(Node.id, NodeEntry.failure.desc().nulls_last())
+        .order_by(Node.id, text("failure DESC NULLS LAST"))
     )
     return [(node, failure) for node, failure in tx.session.execute(query)]
 

@@ -128,9 +128,14 @@ def reported(tx: Transaction, port_id: UUID, revision: int) -> None:
 # --- node-bound addresses --------------------------------------------------------------------------------------------
 
 
-def node_addresses(tx: Transaction, zone: str, node_id: UUID) -> list[Prefix]:
-    """All that ports hold of a node's prefixes."""
-    query = select(NodeAddress.prefix).where(NodeAddress.zone == zone, NodeAddress.node_id == node_id)
+def addresses_of_node(tx: Transaction, node_id: UUID) -> list[Prefix]:
+    """The node-bound addresses of a node that ports hold."""
+    return list(tx.session.scalars(select(NodeAddress.prefix).where(NodeAddress.node_id == node_id)))
+
+
+def addresses_within(tx: Transaction, zone: str, within: Prefix) -> list[Prefix]:
+    """The node-bound addresses of a zone that ports hold within a prefix, whichever node they were given on."""
+    query = select(NodeAddress.prefix).where(NodeAddress.zone == zone, NodeAddress.prefix.op("<<=")(within))
     return list(tx.session.scalars(query))
 
 

@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import delete, func, select, tuple_, update
+from sqlalchemy.dialects.postgresql import insert
 
 from common.db import Transaction
-from services.placement.model import Allocation, Inventory, Node, Port, Prefix, Zone, ZonePrefix
+from services.placement.model import Allocation, Heartbeat, Inventory, Node, Port, Prefix, Zone, ZonePrefix
 from services.placement.scheduler import Host, Supply
 from services.placement.store.instances import Key
 
@@ -18,11 +19,17 @@ UNREACHABLE_AFTER = timedelta(seconds=4)  # four missed polls
 
 def up(node: Node, at: datetime | None = None) -> bool:
     """Whether the node's agent answered lately."""
-    return node.seen_at is not None and (at or datetime.now(UTC)) - node.seen_at < UNREACHABLE_AFTER
+    return node.heartbeat is not None and (at or datetime.now(UTC)) - node.heartbeat.seen_at < UNREACHABLE_AFTER
 
 
 def zone(tx: Transaction, name: str, *, lock: bool = False) -> Zone | None:
-    return tx.session.get(Zone, name, with_for_update={"key_share": True} if lock else None)
+    """With `lock`, the zone and its set of nodes are ours until commit."""
+    return tx.session.get(Zone, name, with_for_update={"key_share": True} if lock else None, populate_existing=lock)
+
+
+def hold_members(tx: Transaction, zone_name: str) -> None:
+    """No node joins the zone until commit."""
+    tx.session.execute(select(Zone.name).where(Zone.name == zone_name).with_for_update(read=True))
 
 
 def zone_names(tx: Transaction) -> list[str]:
@@ -43,8 +50,10 @@ def set_zone_prefixes(tx: Transaction, zone_name: str, prefixes: Iterable[Prefix
     tx.session.add_all(ZonePrefix(zone=zone_name, prefix=prefix) for prefix in prefixes)
 
 
-def node(tx: Transaction, node_id: UUID) -> Node | None:
-    return tx.session.get(Node, node_id)
+def node(tx: Transaction, node_id: UUID, *, lock: bool = False) -> Node | None:
+    """With `lock`, the node is ours until commit."""
+    lock_it = {"key_share": True, "of": Node} if lock else None
+    return tx.session.get(Node, node_id, with_for_update=lock_it, populate_existing=lock)
 
 
 def lock_supply(tx: Transaction, node_id: UUID) -> None:
@@ -106,7 +115,8 @@ def hosts(tx: Transaction, zone_name: str) -> list[Host]:
         Host(
             id=item.id,
             name=item.name,
-            schedulable=item.admin_state == "enabled" and up(item, at),
+            enabled=item.admin_state == "enabled",
+            up=up(item, at),
             traits=frozenset(item.traits),
             supplies={
                 inventory.resource_class: Supply(
@@ -156,8 +166,14 @@ def transfer(tx: Transaction, consumer: UUID, to: UUID) -> None:
 def seen(tx: Transaction, node_ids: Sequence[UUID]) -> None:
     """These nodes' agents answered just now."""
     if node_ids:
-        tx.session.execute(update(Node).where(Node.id.in_(node_ids)).values(seen_at=datetime.now(UTC)))
+        at = datetime.now(UTC)
+        statement = insert(Heartbeat).values([{"node_id": node_id, "seen_at": at} for node_id in sorted(node_ids)])
+        tx.session.execute(
+            statement.on_conflict_do_update(index_elements=["node_id"], set_={"seen_at": statement.excluded.seen_at})
+        )
 
 
 def unrealized(tx: Transaction) -> list[UUID]:
-    return list(tx.session.scalars(select(Node.id).where(Node.generation > Node.applied_generation)))
+    """Nodes that have not confirmed their generation, and could if they were asked."""
+    behind = tx.session.scalars(select(Node).where(Node.generation > Node.applied_generation))
+    return [item.id for item in behind if up(item)]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
-from sqlalchemy import delete, select, tuple_
+from sqlalchemy import select, tuple_
 
 from common.db import Transaction
 from common.operations import OperationState
-from services.placement.model import Idempotency, Operation
+from services.placement.model import Operation
 from services.placement.store.instances import Key
 
 FINAL = [state.value for state in OperationState if state.final]
@@ -49,8 +48,3 @@ def page(
 
 def unfinished(tx: Transaction) -> list[str]:
     return list(tx.session.scalars(select(Operation.id).where(Operation.state.not_in(FINAL))))
-
-
-def expire_keys(tx: Transaction) -> None:
-    """Drop idempotency records older than 24 hours."""
-    tx.session.execute(delete(Idempotency).where(Idempotency.created_at < datetime.now(UTC) - timedelta(hours=24)))

@@ -1,0 +1,1 @@
+"""A zone's passage nat → dual → routed, made of waves of port conversions."""

@@ -1,0 +1,230 @@
+"""Crashes, refusals and races that once gave a wrong answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from dataplane.driver import DriverError
+from dataplane.entries import Anchor, Entry
+from services.netagent import wire as agent_wire
+from services.netagent.admission import admit
+from services.placement import bells
+from tests.functional.controller import Agent, Controller, running
+from tests.functional.ledger import Ledger, ok, problem
+
+
+@pytest.fixture
+def cloud(placement_database: str, ledger: Ledger) -> Iterator[Controller]:
+    with running(placement_database, ledger) as controller:
+        yield controller
+
+
+def address_of(instance: Any) -> Any:
+    return instance["port"]["addresses"][0]
+
+
+def detach(cloud: Controller, instance: Any) -> Any:
+    return ok(cloud.ledger.red.post(f"/flexible-ips/{address_of(instance)['flexible_ip']}:detach", {}))
+
+
+def crash_after_checkpoint(agent: Agent, message: agent_wire.Delta | agent_wire.Snapshot) -> None:
+    """The agent is killed when a message is on its disk and nothing of it in its kernel."""
+    stored = agent.checkpoint.load()
+    assert stored is not None
+    agent.checkpoint.store(admit(agent.id, stored.position, stored.entries, message))
+    agent.start()
+
+
+def test_a_withdrawal_an_agent_died_over_is_not_realised_before_the_kernel_lost_it(
+    cloud: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    web = cloud.instance("web", allocate=["ipv4"])
+    agent = cloud.fleet[web["hypervisor"]]
+    apply = agent.apply
+    sent: list[agent_wire.Delta] = []
+
+    def dies_once(message: agent_wire.Delta | agent_wire.Snapshot) -> agent_wire.Realized:
+        if not sent and isinstance(message, agent_wire.Delta) and message.tombstones:
+            sent.append(message)
+            crash_after_checkpoint(agent, message)
+        if isinstance(message, agent_wire.Snapshot):
+            agent.cut = True  # the whole never reaches it
+        return apply(message)
+
+    monkeypatch.setattr(agent, "apply", dies_once)
+    operation = detach(cloud, web)
+    cloud.settle()
+    assert sent
+    prefix = address_of(web)["prefix"]
+    assert prefix in agent.announces(), "nothing has removed it"
+    assert cloud.ledger.red.operation(operation)["state"] != "succeeded"
+
+    monkeypatch.undo()
+    agent.cut = False
+    cloud.sweep()
+    assert prefix not in agent.announces()
+    assert cloud.ledger.red.operation(operation)["state"] == "succeeded"
+
+
+def test_a_removal_the_kernel_refuses_stays_unrealised_over_an_agents_restart(cloud: Controller) -> None:
+    web = cloud.instance("web", allocate=["ipv4"])
+    agent, prefix = cloud.fleet[web["hypervisor"]], address_of(web)["prefix"]
+
+    def refuse(entry: Entry) -> None:
+        if isinstance(entry, Anchor) and str(entry.prefix) == prefix:
+            raise DriverError("anchor.refused", "no")
+
+    agent.kernel.refuse = refuse
+    operation = detach(cloud, web)
+    cloud.settle()
+    agent.start()
+    cloud.reconciler.sync.whole(agent.id)
+    cloud.settle()
+    assert prefix in agent.announces()
+    assert cloud.ledger.red.operation(operation)["state"] != "succeeded"
+
+    agent.kernel.refuse = lambda _: None
+    cloud.sweep()
+    cloud.reconciler.sync.whole(agent.id)
+    cloud.settle()
+    assert cloud.ledger.red.operation(operation)["state"] == "succeeded"
+    assert prefix not in agent.announces()
+
+
+def test_a_gateway_that_joins_knows_every_mapping_before_it_announces(cloud: Controller) -> None:
+    web = cloud.instance("web", mode="nat", allocate=["ipv4"])
+    cloud.node("gateway-3", "gateway", 13)
+    cloud.sweep()
+    joined, old = cloud.fleet["gateway-3"], cloud.fleet["gateway-1"]
+    assert joined.maps() == old.maps() != {}
+    assert joined.announces() == old.announces()
+    cloud.act(web, "move")
+    assert joined.maps() == old.maps()
+
+
+def test_the_last_prefix_of_a_zone_can_be_replaced(cloud: Controller) -> None:
+    pool = next(p for p in cloud.ledger.operator.get("/pools")["items"] if p["family"] == "ipv4")
+    ok(cloud.ledger.operator.delete(f"/pools/{pool['id']}/prefixes/{pool['prefixes'][0]['id']}"))
+    ok(cloud.ledger.operator.post(f"/pools/{pool['id']}/prefixes", {"cidr": "198.18.32.0/24"}))
+    cloud.sweep()
+    assert list(cloud.fleet["gateway-1"].announces()) == ["198.18.32.0/24"]
+
+
+def test_what_an_agent_refuses_is_shown_and_named_by_who_waits(cloud: Controller) -> None:
+    """Three pools' worth of prefixes go at once without anybody asking a node for it: the budget holds them."""
+    pool = next(p for p in cloud.ledger.operator.get("/pools")["items"] if p["family"] == "ipv4")
+    added = [
+        ok(cloud.ledger.operator.post(f"/pools/{pool['id']}/prefixes", {"cidr": f"198.18.{number}.0/24"}))
+        for number in range(32, 40)
+    ]
+    cloud.sweep()
+    for prefix in added:
+        ok(cloud.ledger.operator.delete(f"/pools/{pool['id']}/prefixes/{prefix['id']}"))
+    cloud.sweep()
+    gateway = next(node for node in cloud.get("/nodes")["items"] if node["name"] == "gateway-1")
+    assert "agent.removal_budget" in gateway["failures"][0]
+    wanted = {"name": "web", "zone": "zone-a", "flavor": "small", "mode": "nat", "allocate": ["ipv4"]}
+    operation = ok(cloud.post("/instances", wanted))
+    cloud.settle()
+    waits = cloud.operation(operation)["waiting_for"]
+    assert waits["code"] == "node.failed"
+    assert "removal_budget" in waits["text"]
+
+
+def test_while_an_instance_is_created_its_addresses_say_what_they_wait_for(cloud: Controller) -> None:
+    fip = cloud.ledger.red.reserve()
+    cloud.fleet["hypervisor-1"].cut = True
+    wanted = {"name": "web", "zone": "zone-a", "flavor": "small", "addresses": [fip["id"]]}
+    cloud.post("/instances", wanted)
+    cloud.settle()
+    (attach,) = [o for o in cloud.ledger.red.get("/operations")["items"] if o["kind"] == "flexible_ip.attach"]
+    assert attach["state"] in {"succeeded", "waiting"}
+
+
+def test_a_hypervisor_without_addresses_left_is_passed_over(cloud: Controller) -> None:
+    for number in (1, 2, 3):
+        node = next(n for n in cloud.get("/nodes")["items"] if n["name"] == f"hypervisor-{number}")
+        body = {key: node[key] for key in ("name", "zone", "role", "agent_url", "endpoint", "legacy_prefix")}
+        body["inventories"] = node["inventories"]
+        body["private_prefix"] = f"10.{20 + number}.0.0/{30 if number == 1 else 24}"
+        ok(cloud.request("operator", "PUT", f"/nodes/{node['id']}", json=body))
+    cloud.settle()
+    placed = [cloud.instance(f"web-{number}", mode="nat")["hypervisor"] for number in range(4)]
+    assert placed.count("hypervisor-1") <= 1
+
+
+def test_when_those_with_room_are_silent_the_answer_can_be_tried_again(cloud: Controller) -> None:
+    for agent in cloud.fleet.agents.values():
+        agent.cut = True
+    cloud.hear()
+    answer = cloud.post("/instances", {"name": "web", "zone": "zone-a", "flavor": "small"})
+    assert problem(answer) == (503, "placement.hypervisors.silent")
+    assert answer.json()["retryable"]
+
+
+def test_a_creation_that_fails_leaves_nothing_behind(cloud: Controller) -> None:
+    for _ in range(3):
+        cloud.ledger.operator.put("/quotas/red/ipv6", {"limit": 0})
+    wanted = {"name": "web", "zone": "zone-a", "flavor": "small", "allocate": ["ipv4", "ipv6"]}
+    operation = ok(cloud.post("/instances", wanted))
+    cloud.settle()
+    failed = cloud.operation(operation)
+    assert (failed["state"], failed["error"]["code"]) == ("failed", "ipam.quota.exceeded")
+    assert cloud.get("/instances", "red")["items"] == []
+    states = {fip["state"] for fip in cloud.ledger.red.get("/flexible-ips")["items"]}
+    assert states <= {"quarantined"}
+    used = {node["used"]["VCPU"] for node in cloud.get("/nodes", role="hypervisor")["items"]}
+    assert used == {0}
+    ok(cloud.ledger.operator.put("/quotas/red/ipv6", {"limit": 5}))
+    cloud.instance("web", allocate=["ipv4", "ipv6"])
+
+
+def test_two_addresses_of_one_family_can_be_asked_for(cloud: Controller) -> None:
+    web = cloud.instance("web", allocate=["ipv4", "ipv4"])
+    assert len({address["prefix"] for address in web["port"]["addresses"]}) == 2
+
+
+def test_a_prefix_that_guests_hold_addresses_of_stays_with_its_node(cloud: Controller) -> None:
+    web = cloud.instance("web", mode="nat")
+    node = next(n for n in cloud.get("/nodes")["items"] if n["name"] == web["hypervisor"])
+    body = {key: node[key] for key in ("name", "zone", "role", "agent_url", "endpoint", "legacy_prefix")}
+    answer = cloud.request("operator", "PUT", f"/nodes/{node['id']}", json=body | {"private_prefix": "10.99.0.0/24"})
+    assert problem(answer) == (409, "placement.node.prefix_in_use")
+
+
+def test_a_target_whose_instance_is_gone_is_taken_back(cloud: Controller) -> None:
+    web = cloud.instance("web")
+    ok(cloud.request("red", "DELETE", f"/instances/{web['id']}"))
+    cloud.settle()
+    body = {"project": "red", "zone": "zone-a", "name": "web"}
+    ok(cloud.ledger.service.put(f"/targets/instance/{web['id']}", body))  # by a worker that had stalled
+    fip = cloud.ledger.red.reserve()
+    cloud.ledger.red.attach(fip, {"kind": "instance", "id": web["id"]})
+    cloud.settle()
+    assert cloud.ledger.red.fip(fip["id"])["state"] == "reserved"
+
+
+def test_an_older_reading_of_the_pools_changes_nothing(cloud: Controller, monkeypatch: pytest.MonkeyPatch) -> None:
+    ipam = cloud.reconciler._ipam
+    old = list(ipam.pools("zone-a"))
+    pool = next(p for p in cloud.ledger.operator.get("/pools")["items"] if p["family"] == "ipv4")
+    ok(cloud.ledger.operator.post(f"/pools/{pool['id']}/prefixes", {"cidr": "198.18.32.0/24"}))
+    cloud.sweep()
+    monkeypatch.setattr(ipam, "pools", lambda _zone: old)
+    cloud.reconciler.pools()
+    monkeypatch.undo()
+    cloud.settle()
+    assert "198.18.32.0/24" in cloud.fleet["gateway-1"].announces()
+
+
+def test_a_sweep_rings_for_no_node_that_is_silent(cloud: Controller) -> None:
+    agent = cloud.fleet["hypervisor-1"]
+    agent.cut = True
+    cloud.hear()
+    cloud.node("hypervisor-4", "hypervisor", 24)  # a new peer for all
+    cloud.lose_bells()
+    cloud.reconciler.sweep()
+    assert (bells.NODE, (str(agent.id),)) not in cloud.rung
