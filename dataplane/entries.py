@@ -80,6 +80,24 @@ class GuardAddress:
 
 
 @dataclass(frozen=True, slots=True)
+class HostNat:
+    """A guest link's 1:1 NAT: the guest has `private`, the world knows it by `public`. One row a link.
+
+    The guard lies inside: it needs `private`, and nothing of `public`. Outbound alone is refused: no answer would come.
+    """
+
+    link: str
+    public: IPv4Address
+    private: IPv4Address
+    inbound: bool  # what is for `public` goes on to `private`
+    outbound: bool  # what comes from `private` leaves with `public`, unless the peer is private too
+
+    @property
+    def key(self) -> Hashable:
+        return self.link
+
+
+@dataclass(frozen=True, slots=True)
 class Forward:
     """Route to a guest's link in the forwarding table, with the permanent neighbour it needs.
 
@@ -169,5 +187,16 @@ class Outbound:
 
 
 Entry = (
-    Leg | GuestAddress | GuardPort | GuardAddress | Forward | Fallback | Peer | Anchor | Discard | Inbound | Outbound
+    Leg
+    | GuestAddress
+    | GuardPort
+    | GuardAddress
+    | HostNat
+    | Forward
+    | Fallback
+    | Peer
+    | Anchor
+    | Discard
+    | Inbound
+    | Outbound
 )

@@ -1,7 +1,8 @@
 """Anti-spoofing on guest links: what a guest may send, and what may be sent to it.
 
 The programs (`bpf/guest_link.bpf.c`) sit on each link in both directions (clsact) and drop what the rows below do not
-allow; without rows they drop everything. Maps and programs are pinned, so that a restarted agent finds them.
+allow; without rows they drop everything. Maps and programs are pinned, so that a restarted agent finds them. The same
+programs do hostnat (`hostnat.py`), outside of the guard: it sees a guest's private address in both directions.
 
 Rows are kept by interface number, which a later link may be given again (at once, in a new network namespace). A link's
 filter dies with the link, so a filter of ours proves that the rows are this link's; `attach` forgets the rows of a link
@@ -38,6 +39,8 @@ REASONS = (  # as enum guard_reason
     "dropped_dhcp_server",
     "dropped_headers",
     "dropped_no_address",
+    "dropped_source_route",
+    "dropped_rewrite",
 )
 
 PROGRAMS = {Direction.INGRESS: "from_guest", Direction.EGRESS: "to_guest"}
@@ -59,6 +62,9 @@ class Guard:
         self.ports = libbpf.Map.pinned(self._pins / "guard_ports")
         self.prefixes = libbpf.Map.pinned(self._pins / "guard_prefixes")
         self.families = libbpf.Map.pinned(self._pins / "guard_families")
+        self.hostnats = libbpf.Map.pinned(self._pins / "hostnat_ports")
+        self.hostnat_counters = libbpf.Map.pinned(self._pins / "hostnat_counters")
+        self.private_peers = libbpf.Map.pinned(self._pins / "private_peers")
         self._hosts = libbpf.Map.pinned(self._pins / "guard_hosts")
         self._counters = libbpf.Map.pinned(self._pins / "guard_counters")
         self._set_hosts(hosts)
@@ -91,7 +97,8 @@ class Guard:
 
     def forget(self, ifindex: int) -> None:
         """Remove every row of an interface: from here on it passes nothing."""
-        self.ports.delete(_port_key(ifindex))
+        for table in (self.ports, self.hostnats, self.hostnat_counters):
+            table.delete(port_key(ifindex))
         families = [struct.pack("=II", ifindex, family) for family in (4, 6)]
         if any(map(self.families.lookup, families)):
             for row in [row for row in self.prefixes if _ifindex_of(row) == ifindex]:
@@ -102,8 +109,7 @@ class Guard:
     def forget_vanished(self) -> None:
         """Remove the rows of interfaces that no longer exist."""
         present = {index for index, _ in socket.if_nameindex()}
-        kept = {*map(_port_of, self.ports), *map(_ifindex_of, self.prefixes)}
-        for ifindex in kept - present:
+        for ifindex in self._known() - present:
             self.forget(ifindex)
 
     def change_family(self, ifindex: int, family: int, by: int) -> None:
@@ -135,6 +141,11 @@ class Guard:
             for direction, name in PROGRAMS.items()
         )
 
+    def _known(self) -> set[int]:
+        """Interfaces that have rows."""
+        by_port = (self.ports, self.hostnats, self.hostnat_counters)
+        return {port_of(key) for table in by_port for key in table} | {_ifindex_of(row) for row in self.prefixes}
+
     def _set_hosts(self, hosts: Iterable[Prefix]) -> None:
         wanted = {_prefix_key(0, prefix) for prefix in hosts}
         for key in wanted:
@@ -157,7 +168,7 @@ class Guard:
             self.families.delete(key)
         present = {index for index, _ in socket.if_nameindex()}
         borne = set(self._current.values())
-        for ifindex in {*map(_port_of, self.ports), *map(_ifindex_of, self.prefixes)}:
+        for ifindex in self._known():
             if ifindex in present and self._bears_ours(ifindex):
                 borne |= {number for way in Direction if (number := libbpf.filter_of(ifindex, way)) is not None}
             else:
@@ -176,29 +187,29 @@ class GuardPorts:
         self._guard = guard
 
     def observe(self, keys: Iterable[Hashable] | None = None) -> dict[Hashable, GuardPort]:
-        names = _names() if keys is None else _names_of(keys)
-        rows = map(_port_of, self._guard.ports) if keys is None else iter(names)
+        names = names_present() if keys is None else names_of(keys)
+        rows = map(port_of, self._guard.ports) if keys is None else iter(names)
         return {
             name: GuardPort(name, value[:6].hex(":"))
             for ifindex in rows
             if (name := names.get(ifindex))
             and self._guard.guards(ifindex)
-            and (value := self._guard.ports.lookup(_port_key(ifindex)))
+            and (value := self._guard.ports.lookup(port_key(ifindex)))
         }
 
     def put(self, entry: GuardPort) -> None:
-        ifindex = _guarded(self._guard, entry.link)
+        ifindex = guarded(self._guard, entry.link)
         mac = bytes.fromhex(entry.mac.replace(":", ""))
         if len(mac) != 6:
             raise DriverError("guard.mac.invalid", f"{entry.mac} is no MAC address")
-        self._guard.ports.update(_port_key(ifindex), mac + bytes(2))
+        self._guard.ports.update(port_key(ifindex), mac + bytes(2))
 
     def drop(self, entry: GuardPort) -> None:
-        ifindex = _index(entry.link)
+        ifindex = index_of(entry.link)
         if ifindex is None:
             self._guard.forget_vanished()
         else:
-            self._guard.ports.delete(_port_key(ifindex))
+            self._guard.ports.delete(port_key(ifindex))
 
 
 class GuardAddresses:
@@ -210,7 +221,7 @@ class GuardAddresses:
         self._guard = guard
 
     def observe(self, keys: Iterable[Hashable] | None = None) -> dict[Hashable, GuardAddress]:
-        names = _names()
+        names = names_present()
         rows = self._guard.prefixes if keys is None else self._rows(keys)
         entries = (GuardAddress(names[_ifindex_of(row)], _prefix_of(row)) for row in rows if _ifindex_of(row) in names)
         guarded: dict[str, bool] = {}
@@ -225,13 +236,13 @@ class GuardAddresses:
     def put(self, entry: GuardAddress) -> None:
         if entry.prefix.prefixlen < SHORTEST[entry.prefix.version]:
             raise DriverError("guard.prefix.too_short", f"{entry.prefix} is too much for one link")
-        row = _prefix_key(_guarded(self._guard, entry.link), entry.prefix)
+        row = _prefix_key(guarded(self._guard, entry.link), entry.prefix)
         if not self._holds(row):
             self._guard.prefixes.update(row, row[:4])
             self._guard.change_family(_ifindex_of(row), entry.prefix.version, +1)
 
     def drop(self, entry: GuardAddress) -> None:
-        ifindex = _index(entry.link)
+        ifindex = index_of(entry.link)
         if ifindex is None:
             self._guard.forget_vanished()
         elif self._guard.prefixes.delete(_prefix_key(ifindex, entry.prefix)):
@@ -240,7 +251,7 @@ class GuardAddresses:
     def _rows(self, keys: Iterable[Hashable]) -> Iterator[bytes]:
         for key in keys:
             match key:
-                case (str(link), (IPv4Network() | IPv6Network()) as prefix) if ifindex := _index(link):
+                case (str(link), (IPv4Network() | IPv6Network()) as prefix) if ifindex := index_of(link):
                     row = _prefix_key(ifindex, prefix)
                     if self._holds(row):
                         yield row
@@ -250,9 +261,9 @@ class GuardAddresses:
         return self._guard.prefixes.lookup(row) == row[:4]
 
 
-def _guarded(guard: Guard, link: str) -> int:
+def guarded(guard: Guard, link: str) -> int:
     """The number of a link that has the programs, given to it if it has not: a row without them would guard nothing."""
-    ifindex = _index(link)
+    ifindex = index_of(link)
     if ifindex is None:
         raise DriverError("guard.link.absent", f"there is no link {link}")
     if not guard.guards(ifindex):
@@ -263,26 +274,26 @@ def _guarded(guard: Guard, link: str) -> int:
     return ifindex
 
 
-def _index(link: str) -> int | None:
+def index_of(link: str) -> int | None:
     try:
         return socket.if_nametoindex(link)
     except OSError:
         return None
 
 
-def _names() -> dict[int, str]:
+def names_present() -> dict[int, str]:
     return dict(socket.if_nameindex())
 
 
-def _names_of(links: Iterable[Hashable]) -> dict[int, str]:
-    return {index: link for link in links if isinstance(link, str) and (index := _index(link))}
+def names_of(links: Iterable[Hashable]) -> dict[int, str]:
+    return {index: link for link in links if isinstance(link, str) and (index := index_of(link))}
 
 
-def _port_key(ifindex: int) -> bytes:
+def port_key(ifindex: int) -> bytes:
     return struct.pack("=I", ifindex)
 
 
-def _port_of(key: bytes) -> int:
+def port_of(key: bytes) -> int:
     return int(struct.unpack("=I", key)[0])
 
 

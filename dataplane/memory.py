@@ -21,6 +21,7 @@ from dataplane.entries import (
     GuardAddress,
     GuardPort,
     GuestAddress,
+    HostNat,
     Inbound,
     Leg,
     LegState,
@@ -28,6 +29,7 @@ from dataplane.entries import (
     Peer,
 )
 from dataplane.guests import GuestAddresses
+from dataplane.hostnat import LinkTraffic, check
 from dataplane.linux import Interface
 from dataplane.routes import LAST_METRIC
 
@@ -79,6 +81,7 @@ class Kernel:
         self.rows: dict[Any, dict[Hashable, Any]] = {}  # by class of entry
         self.foreign: dict[Any, dict[Hashable, Any]] = {}
         self.refuse: Hook = lambda _: None
+        self.traffic: dict[str, LinkTraffic] = {}  # by link, as a test says
 
     def table(self, of: type[E]) -> dict[Hashable, E]:
         return self.rows.setdefault(of, {})
@@ -102,7 +105,7 @@ class Kernel:
 
     def cut(self, link: str) -> None:
         """A link is gone, and with it the rows that name it."""
-        for of in (Forward, GuardPort, GuardAddress):
+        for of in (Forward, GuardPort, GuardAddress, HostNat):
             table = self.rows.get(of, {})
             for key in [key for key, row in table.items() if row.link == link]:
                 del table[key]
@@ -136,10 +139,25 @@ class MemoryTable(Generic[E]):
             raise DriverError("route.foreign", f"{entry.key} belongs to another")
         if isinstance(entry, Forward) and entry.link not in self._kernel.table(Leg):
             raise DriverError("route.no_link", f"there is no link {entry.link}")
+        if isinstance(entry, HostNat):
+            check(entry)
+            if entry.link not in self._kernel.table(Leg):
+                raise DriverError("guard.link.absent", f"there is no link {entry.link}")
         if isinstance(entry, Fallback | Peer) and not self._kernel.vxlan:
             raise DriverError("peer.no_link", "there is no VXLAN link")
         if isinstance(entry, Anchor) and not 0 < entry.sequence <= LAST_METRIC:
             raise DriverError("anchor.sequence", f"{entry.prefix}: {entry.sequence} is no metric")
+
+
+class MemoryTraffic:
+    """What passes on the links of a `Kernel`."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+
+    def of(self, links: Iterable[str]) -> dict[str, LinkTraffic]:
+        present = self._kernel.table(Leg)
+        return {link: self._kernel.traffic.get(link, LinkTraffic()) for link in links if link in present}
 
 
 class MemoryLegs:
@@ -202,6 +220,7 @@ def drivers(kernel: Kernel, link_of: Callable[[str], str]) -> Drivers:
             legs,
             MemoryTable(kernel, GuardPort),
             MemoryTable(kernel, GuardAddress),
+            MemoryTable(kernel, HostNat),
             MemoryTable(kernel, Peer),
             MemoryTable(kernel, Forward),
             MemoryTable(kernel, Fallback),

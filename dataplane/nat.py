@@ -193,8 +193,8 @@ class NatInbound:
         return {public: Inbound(public, private) for public, private in _rows(self._table, keys)}
 
     def put(self, entry: Inbound) -> None:
-        _usable(entry.public)
-        _private(entry.private)
+        check_public(entry.public)
+        check_private(entry.private)
         self._table.put(entry.public, entry.private)
 
     def drop(self, entry: Inbound) -> None:
@@ -213,8 +213,8 @@ class NatOutbound:
         return {private: Outbound(private, public) for private, public in _rows(self._table, keys)}
 
     def put(self, entry: Outbound) -> None:
-        _usable(entry.public)
-        _private(entry.private)
+        check_public(entry.public)
+        check_private(entry.private)
         self._table.put(entry.private, entry.public)
 
     def drop(self, entry: Outbound) -> None:
@@ -230,12 +230,14 @@ def _rows(table: Table, keys: Iterable[Hashable] | None) -> Iterator[tuple[IPv4A
             yield key, to
 
 
-def _usable(public: IPv4Address) -> None:
+def check_public(public: IPv4Address) -> None:
+    """Raises DriverError."""
     if int(public) not in UNICAST or int(public) in PRIVATE:
         raise DriverError("nat.public.unusable", f"{public} is no public unicast address")
 
 
-def _private(private: IPv4Address) -> None:
+def check_private(private: IPv4Address) -> None:
+    """Raises DriverError."""
     if int(private) not in PRIVATE:
         raise DriverError("nat.private.unusable", f"{private} is not in 10.0.0.0/8")
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Anti-spoofing guard on a guest's link, clsact in both directions. Fail closed: what is not allowed is dropped, and a
- * link without a row in guard_ports passes nothing.
+ * link without a row in guard_ports passes nothing. Outside of it lies hostnat (hostnat.h), if the port has it.
  *
  * Headers are read by bpf_skb_load_bytes, so nothing depends on how a frame lies in memory. Addresses in network byte
  * order. `from_guest` runs where the guest's frames come in, `to_guest` where ours leave.
@@ -15,6 +15,7 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
+#include "hostnat.h"
 #include "maps.h"
 
 #define GATEWAY bpf_htonl(0xa9fe0001) /* 169.254.0.1: the guest's on-link gateway, on every hypervisor */
@@ -199,6 +200,7 @@ static __always_inline int ip4_from_guest(struct __sk_buff *skb, int group)
 	struct iphdr ip;
 	__u32 host;
 	__be16 port;
+	int reason;
 
 	if (bpf_skb_load_bytes(skb, ETH_HLEN, &ip, sizeof(ip)))
 		return GUARD_DROPPED_LENGTH;
@@ -222,7 +224,11 @@ static __always_inline int ip4_from_guest(struct __sk_buff *skb, int group)
 	host = bpf_ntohl(ip.daddr);
 	if (host >> 24 == 0 || host >> 24 == 127 || host >> 16 == 0xa9fe || host >> 28 >= 0xe)
 		return GUARD_DROPPED_DESTINATION;
-	return within4(&guard_hosts, 0, ip.daddr) ? GUARD_DROPPED_HOST_PLANE : GUARD_PASSED_FROM_GUEST;
+	if (within4(&guard_hosts, 0, ip.daddr))
+		return GUARD_DROPPED_HOST_PLANE;
+	note_peer(skb->ifindex, ip.saddr, ip.daddr, 1);
+	reason = hostnat_out(skb, skb->ifindex, &ip);
+	return reason ? reason : GUARD_PASSED_FROM_GUEST;
 }
 
 /* Where a frame's transport header begins: `next` says which, 0 in `at` that there is none (a later fragment). */
@@ -396,10 +402,19 @@ static __always_inline int ip6_to_guest(struct __sk_buff *skb, const struct guar
 static __always_inline int ip4_to_guest(struct __sk_buff *skb)
 {
 	struct iphdr ip;
+	int reason;
 
 	if (bpf_skb_load_bytes(skb, ETH_HLEN, &ip, sizeof(ip)))
 		return GUARD_DROPPED_LENGTH;
-	return within4(&guard_prefixes, skb->ifindex, ip.daddr) ? GUARD_PASSED_TO_GUEST : GUARD_DROPPED_DESTINATION;
+	reason = hostnat_in(skb, skb->ifindex, &ip);
+	if (reason)
+		return reason;
+	if (bpf_skb_load_bytes(skb, ETH_HLEN + offsetof(struct iphdr, daddr), &ip.daddr, sizeof(ip.daddr)))
+		return GUARD_DROPPED_LENGTH;
+	if (!within4(&guard_prefixes, skb->ifindex, ip.daddr))
+		return GUARD_DROPPED_DESTINATION;
+	note_peer(skb->ifindex, ip.daddr, ip.saddr, 0);
+	return GUARD_PASSED_TO_GUEST;
 }
 
 SEC("tc")

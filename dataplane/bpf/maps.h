@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Keys, values and counters shared with user space (dataplane/guard.py, dataplane/nat.py). Host byte order where not said
+/* Keys, values and counters shared with user space (dataplane/guard.py, hostnat.py, nat.py). Host byte order where not said
  * otherwise. */
 #ifndef GODWIT_MAPS_H
 #define GODWIT_MAPS_H
@@ -40,6 +40,31 @@ struct guard_family {
 	__u32 family;
 };
 
+/* hostnat: which address a link's guest has outside, and which inside; and whether each direction is rewritten. One row
+ * a link, replaced as a whole. */
+struct hostnat_port {
+	__be32 public_address, private_address; /* network byte order */
+	__u32 inbound, outbound; /* 0 or 1 */
+};
+
+/* What was rewritten on a link since it was made. A frame that stands for several segments counts as so many packets;
+ * bytes are IPv4's, header and all. */
+struct hostnat_counts {
+	__u64 inbound_packets, inbound_bytes;
+	__u64 outbound_packets, outbound_bytes;
+};
+
+/* A private peer of a guest that has a private address. */
+struct peer_key {
+	__u32 ifindex;
+	__be32 peer; /* network byte order */
+};
+
+struct peer_counts {
+	__u64 received, sent; /* frames, as the guest sees it */
+	__u64 seen_ns;	      /* CLOCK_MONOTONIC */
+};
+
 /* What became of a frame at a guest's link; from GUARD_DROPPED_NO_PORT on it is dropped. */
 enum guard_reason {
 	GUARD_PASSED_FROM_GUEST,
@@ -57,6 +82,8 @@ enum guard_reason {
 	GUARD_DROPPED_DHCP_SERVER,  /* a guest answers as a DHCP server */
 	GUARD_DROPPED_HEADERS,	    /* more IPv6 extension headers than are read, or a routing header */
 	GUARD_DROPPED_NO_ADDRESS,   /* ARP or ND of a port without an address of that family */
+	GUARD_DROPPED_SOURCE_ROUTE, /* hostnat: RFC 7126 section 4.3, 4.4 */
+	GUARD_DROPPED_REWRITE,	    /* hostnat: the frame could not be written to */
 	GUARD_REASONS,
 };
 

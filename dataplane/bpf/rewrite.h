@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Stateless 1:1 rewrite of the addresses of an IPv4 packet, in place.
  *
- * Plain C without BPF helpers: compiled into the gateway's XDP program, and into a user-space library for its tests.
+ * Plain C without BPF helpers: compiled into the gateway's XDP program, and into a user-space library for its tests. The
+ * guests' links apply the same decisions through the helpers of an skb, on copies of its headers (hostnat.h): those are
+ * the functions that take no rw_packet.
  * Addresses and checksums are in network byte order, lengths and offsets in host order and bytes. `data` is the first
  * byte of the IPv4 header, aligned to 2; `end` is one past the last byte that may be read. Nothing is written unless the
  * verdict is RW_REWRITTEN or RW_HAIRPINNED.
@@ -193,32 +195,48 @@ static __noinline enum rw_verdict rw_options(__u8 *data, __u8 *end, __u32 payloa
 	return RW_REWRITTEN;
 }
 
+/* RW_REWRITTEN: a transport header, of `bytes` with its payload, does not lie about its length. 20 bytes of it can be
+ * read if it is TCP's, 8 if it is UDP's or ICMP's. */
+static __always_inline enum rw_verdict rw_transport_claims(__u8 protocol, const __u8 *header, __u32 bytes, int fragment)
+{
+	__u32 claimed;
+
+	switch (protocol) {
+	case IPPROTO_TCP:
+		claimed = (header[12] >> 4) * 4u; /* data offset: may reach into a later fragment */
+		return claimed < 20 || (claimed > bytes && !fragment) ? RW_DROPPED_LENGTH : RW_REWRITTEN;
+	case IPPROTO_UDP:
+	case IPPROTO_UDPLITE:
+		claimed = header[4] << 8 | header[5]; /* length; UDP-Lite: coverage, 0 is all (RFC 3828) */
+		if (protocol == IPPROTO_UDPLITE && claimed == 0)
+			return RW_REWRITTEN;
+		return claimed < 8 || (claimed > bytes && !fragment) ? RW_DROPPED_LENGTH : RW_REWRITTEN;
+	default:
+		return RW_REWRITTEN;
+	}
+}
+
 /* RW_REWRITTEN: the transport header is whole, and does not lie about its length. */
 static __always_inline enum rw_verdict rw_transport_is_sound(const struct rw_packet *p)
 {
 	__u32 bytes = p->length - p->payload;
 	__u8 *header = p->data + p->payload;
-	__u32 claimed;
 
-	switch (p->protocol) {
+	switch (p->protocol) { /* each with a constant, or the verifier loses the bound */
 	case IPPROTO_TCP:
 		if (bytes < 20 || header + 20 > p->end)
 			return RW_DROPPED_LENGTH;
-		claimed = (header[12] >> 4) * 4u; /* data offset: may reach into a later fragment */
-		return claimed < 20 || (claimed > bytes && !p->fragment) ? RW_DROPPED_LENGTH : RW_REWRITTEN;
+		break;
 	case IPPROTO_UDP:
 	case IPPROTO_UDPLITE:
+	case IPPROTO_ICMP:
 		if (bytes < 8 || header + 8 > p->end)
 			return RW_DROPPED_LENGTH;
-		claimed = header[4] << 8 | header[5]; /* length; UDP-Lite: coverage, 0 is all (RFC 3828) */
-		if (p->protocol == IPPROTO_UDPLITE && claimed == 0)
-			return RW_REWRITTEN;
-		return claimed < 8 || (claimed > bytes && !p->fragment) ? RW_DROPPED_LENGTH : RW_REWRITTEN;
-	case IPPROTO_ICMP:
-		return bytes < RW_ICMP_HEADER || header + RW_ICMP_HEADER > p->end ? RW_DROPPED_LENGTH : RW_REWRITTEN;
+		break;
 	default:
 		return RW_REWRITTEN;
 	}
+	return rw_transport_claims(p->protocol, header, bytes, p->fragment);
 }
 
 /* Reads and checks what is rewritten. RW_REWRITTEN: sound. RFC 791, RFC 7126. */
@@ -282,19 +300,59 @@ static __always_inline void rw_transport(struct rw_packet *p, __be32 source, __b
 	*check = sum == 0 && p->protocol != IPPROTO_TCP ? 0xffff : sum;
 }
 
-/* ICMP errors 3, 4, 5, 11, 12: the packet they quote, as far as it goes.
+/* What becomes of a packet's two ends. */
+struct rw_ends {
+	__be32 source, destination; /* as they came */
+	__be32 to_source, to_destination;
+};
+
+/* The header that an ICMP error quotes, and the checksums that follow it.
  *
  * The quoted packet travelled the other way: its source is the error's destination, its destination the error's
- * source; an address that is neither is left. Its header checksum and, where quoted, its transport checksum follow,
- * and the error's own checksum covers them all. RFC 792, RFC 5508 section 4.2.
+ * source; an address that is neither is left. Its header checksum and, where quoted, its transport checksum (else null)
+ * follow, and the error's own checksum covers them all. RFC 792, RFC 5508 section 4.2.
  */
+static __always_inline void rw_requote(struct iphdr *inner, __u16 *transport, __u16 *icmp_check,
+				       const struct rw_ends *ends)
+{
+	__be32 source = inner->saddr == ends->destination ? ends->to_destination : inner->saddr;
+	__be32 destination = inner->daddr == ends->source ? ends->to_source : inner->daddr;
+	__u16 check, sum;
+
+	if (transport && (inner->protocol == IPPROTO_TCP || *transport != 0)) {
+		check = *transport;
+		sum = rw_replace4(rw_replace4(check, inner->saddr, source), inner->daddr, destination);
+		if (sum == 0 && inner->protocol != IPPROTO_TCP)
+			sum = 0xffff;
+		*transport = sum;
+		*icmp_check = rw_replace2(*icmp_check, check, sum);
+	}
+	check = inner->check;
+	sum = rw_replace4(rw_replace4(check, inner->saddr, source), inner->daddr, destination);
+	inner->check = sum;
+	*icmp_check = rw_replace2(*icmp_check, check, sum);
+	*icmp_check = rw_replace4(*icmp_check, inner->saddr, source);
+	*icmp_check = rw_replace4(*icmp_check, inner->daddr, destination);
+	inner->saddr = source;
+	inner->daddr = destination;
+}
+
+/* Where, from its first byte on, a quoted packet keeps the checksum that covers its addresses; 0: nowhere. */
+static __always_inline __u32 rw_quoted_checksum_at(const struct iphdr *inner)
+{
+	__u32 at = rw_checksum_at(inner->protocol);
+
+	return at && !(rw_swap16(inner->frag_off) & RW_FRAGMENT_OFFSET) ? inner->ihl * 4u + at : 0;
+}
+
+/* ICMP errors 3, 4, 5, 11, 12: the packet they quote, as far as it goes. */
 static __always_inline void rw_quoted(struct rw_packet *p, __be32 source, __be32 destination)
 {
 	struct rw_icmp *icmp = (struct rw_icmp *)(p->data + p->payload);
 	struct iphdr *inner = (struct iphdr *)(icmp + 1);
+	struct rw_ends ends = {p->source, p->destination, source, destination};
 	__u32 at = p->payload + RW_ICMP_HEADER, checksum_at;
-	__be32 inner_source, inner_destination;
-	__u16 check, sum;
+	__u16 *transport = 0;
 
 	if ((void *)(icmp + 1) > (void *)p->end || !rw_is_icmp_error(icmp->type))
 		return;
@@ -302,31 +360,14 @@ static __always_inline void rw_quoted(struct rw_packet *p, __be32 source, __be32
 		return;
 	if (inner->version != 4 || inner->ihl < 5)
 		return;
-	inner_source = inner->saddr == p->destination ? destination : inner->saddr;
-	inner_destination = inner->daddr == p->source ? source : inner->daddr;
-
-	checksum_at = rw_checksum_at(inner->protocol);
-	at += inner->ihl * 4u + checksum_at;
-	if (checksum_at && !(rw_swap16(inner->frag_off) & RW_FRAGMENT_OFFSET) && at + 2 <= p->length) {
-		__u16 *transport = (__u16 *)(p->data + at);
-
-		if ((__u8 *)(transport + 1) <= p->end && (inner->protocol == IPPROTO_TCP || *transport != 0)) {
-			check = *transport;
-			sum = rw_replace4(rw_replace4(check, inner->saddr, inner_source), inner->daddr, inner_destination);
-			if (sum == 0 && inner->protocol != IPPROTO_TCP)
-				sum = 0xffff;
-			*transport = sum;
-			icmp->checksum = rw_replace2(icmp->checksum, check, sum);
-		}
+	checksum_at = rw_quoted_checksum_at(inner);
+	at += checksum_at;
+	if (checksum_at && at + 2 <= p->length) {
+		transport = (__u16 *)(p->data + at);
+		if ((__u8 *)(transport + 1) > p->end)
+			transport = 0;
 	}
-	check = inner->check;
-	sum = rw_replace4(rw_replace4(check, inner->saddr, inner_source), inner->daddr, inner_destination);
-	inner->check = sum;
-	icmp->checksum = rw_replace2(icmp->checksum, check, sum);
-	icmp->checksum = rw_replace4(icmp->checksum, inner->saddr, inner_source);
-	icmp->checksum = rw_replace4(icmp->checksum, inner->daddr, inner_destination);
-	inner->saddr = inner_source;
-	inner->daddr = inner_destination;
+	rw_requote(inner, transport, &icmp->checksum, &ends);
 }
 
 /* Gives a parsed packet its new addresses; one that stays is passed as it was. */

@@ -5,15 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from typing import Annotated, TypeVar
+from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Query, Request
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from common.auth import Principal, TokenRefused, Verifier
+from dataplane.hostnat import Traffic
 from services.netagent import wire
-from services.netagent.errors import MalformedMessage, NotAnEdge
-from services.netagent.observe import EdgeRoutes, Feed
+from services.netagent.errors import MalformedMessage, NotAHypervisor, NotAnEdge
+from services.netagent.observe import EdgeRoutes, Feed, port_traffic
 from services.netagent.reconciler import Reconciler
 
 T = TypeVar("T", wire.Snapshot, wire.Delta)
@@ -35,6 +37,12 @@ class RouteLookup(BaseModel):
     """Prefixes whose next hops are asked for."""
 
     prefixes: list[str] = Field(min_length=1, max_length=10_000)
+
+
+class TrafficLookup(BaseModel):
+    """Ports whose links' traffic is asked for."""
+
+    ports: list[UUID] = Field(min_length=1, max_length=10_000)
 
 
 class Tokens:
@@ -60,6 +68,7 @@ def router(
     reconciler: Reconciler,
     feed: Feed,
     edge: EdgeRoutes | None,
+    traffic: Traffic | None,
     tokens: Tokens,
     health: Health,
 ) -> APIRouter:
@@ -104,6 +113,12 @@ def router(
         if edge is None:
             raise NotAnEdge("this node is no edge")
         return _well_formed(lambda: edge.lookup(body.prefixes))
+
+    @private.post("/port-traffic:lookup", operation_id="lookupPortTraffic", tags=["hypervisor"])
+    def lookup_port_traffic(body: TrafficLookup) -> list[wire.PortTraffic]:
+        if traffic is None:
+            raise NotAHypervisor("this node is no hypervisor")
+        return port_traffic(traffic, body.ports)
 
     public.include_router(private)
     return public

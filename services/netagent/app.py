@@ -24,6 +24,7 @@ from dataplane.entries import Leg, LegState
 from dataplane.guard import Guard, GuardAddresses, GuardPorts
 from dataplane.guests import GuestAddresses
 from dataplane.handover import Handover
+from dataplane.hostnat import HostNats, LinkTraffics, Traffic
 from dataplane.links import Legs
 from dataplane.linux import Linux
 from dataplane.nat import Nat, NatInbound, NatOutbound
@@ -47,10 +48,11 @@ class SettingMissing(Exception):
 
 @dataclass(frozen=True)
 class Tables:
-    """A node's tables, in the order in which rows are put; and what puts back the programs that read them."""
+    """A node's tables, in the order in which rows are put; what puts back the programs that read them; what passes."""
 
     drivers: list[Driver[Any]]
     attach: Callable[[], None] = lambda: None  # repeated, it changes nothing; raises OSError
+    traffic: Traffic | None = None  # hypervisors
 
 
 def tables_of(settings: AgentSettings, kernel: Linux) -> Tables:
@@ -73,12 +75,14 @@ def tables_of(settings: AgentSettings, kernel: Linux) -> Tables:
                     legs,
                     GuardPorts(guard),
                     GuardAddresses(guard),
+                    HostNats(guard),
                     Peers(kernel, settings.vxlan_link),
                     Forwards(routes),
                     Fallbacks(routes, settings.vxlan_link),
                     GuestAddresses(legs, guests, link_of),
                     Anchors(routes),
-                ]
+                ],
+                traffic=LinkTraffics(guard),
             )
         case Role.GATEWAY:
             nat = Nat(*_bpf(settings))
@@ -162,7 +166,7 @@ def build(settings: AgentSettings, kernel: Linux) -> tuple[FastAPI, Watch]:
         edge.start()
     tokens = Tokens(Verifier.from_directory(settings.issuer_keys, f"node/{settings.node}"))
     health = Health(name=settings.name, node=str(settings.node), role=settings.role)
-    app = create_app("Godwit netagent", [router(reconciler, feed, edge, tokens, health)])
+    app = create_app("Godwit netagent", [router(reconciler, feed, edge, tables.traffic, tokens, health)])
     held = reconciler.realized()
     log.info("agent.ready", role=settings.role, generation=held.generation, failed=len(held.failed))
     return app, watch

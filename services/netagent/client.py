@@ -16,18 +16,19 @@ import httpx
 from pydantic import TypeAdapter
 
 from common.errors import DomainError
-from common.http import ServiceClient, TokenSource, Unreachable, raise_problem
+from common.http import CONNECT_TIMEOUT_S, ServiceClient, TokenSource, Unreachable, raise_problem
 from services.netagent.errors import (
     BY_CODE,
     BaseMismatch,
     MalformedMessage,
+    NotAHypervisor,
     NotAnEdge,
     RemovalBudget,
     StaleGeneration,
     WrongAgent,
     WrongNode,
 )
-from services.netagent.wire import Changes, Delta, EdgeRoute, Realized, Snapshot, State
+from services.netagent.wire import Changes, Delta, EdgeRoute, PortTraffic, Realized, Snapshot, State
 
 __all__ = [
     "AgentClient",
@@ -35,6 +36,7 @@ __all__ = [
     "BaseMismatch",
     "Dial",
     "MalformedMessage",
+    "NotAHypervisor",
     "NotAnEdge",
     "RemovalBudget",
     "StaleGeneration",
@@ -47,6 +49,7 @@ SNAPSHOT_TIMEOUT_S = 120.0
 PATIENCE_S = 5.0  # beyond a long poll's own wait
 
 _ROUTES = TypeAdapter(list[EdgeRoute])
+_TRAFFIC = TypeAdapter(list[PortTraffic])
 
 
 @dataclass(frozen=True)
@@ -121,7 +124,13 @@ class AgentClient(ServiceClient):
         return self.snapshot(raw) if isinstance(message, Snapshot) else self.delta(raw)
 
     def snapshot(self, raw: bytes) -> Realized:
-        response = self.request("PUT", "/snapshot", content=raw, headers=BINARY, timeout=SNAPSHOT_TIMEOUT_S)
+        response = self.request(
+            "PUT",
+            "/snapshot",
+            content=raw,
+            headers=BINARY,
+            timeout=httpx.Timeout(SNAPSHOT_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
+        )
         return Realized.model_validate_json(response.content)
 
     def delta(self, raw: bytes) -> Realized:
@@ -131,6 +140,11 @@ class AgentClient(ServiceClient):
         """Where the edge's kernel sends each prefix. Raises NotAnEdge."""
         response = self.request("POST", "/edge-routes:lookup", json={"prefixes": [str(p) for p in prefixes]})
         return _ROUTES.validate_json(response.content)
+
+    def port_traffic(self, ports: Iterable[UUID]) -> list[PortTraffic]:
+        """What passes on the ports' links; a port that is not there is left out. Raises NotAHypervisor."""
+        response = self.request("POST", "/port-traffic:lookup", json={"ports": [str(port) for port in ports]})
+        return _TRAFFIC.validate_json(response.content)
 
     def changes(self, after: int, wait_s: float) -> Changes:
         """What happened since event `after`, waiting for something to happen; 0 asks for the present number."""

@@ -75,14 +75,14 @@ class Desired:
     def _place(self, key: wire.EntryKey, entry: wire.Entry) -> None:
         if isinstance(entry, wire.Port):
             self._ports[entry.port] = entry
-        elif isinstance(entry, wire.Address):
+        elif isinstance(entry, wire.Address | wire.HostNat):
             self._on_port.setdefault(entry.port, set()).add(key)
 
     def _unplace(self, key: wire.EntryKey) -> None:
         entry = self.entries.get(key)
         if isinstance(entry, wire.Port):
             self._ports.pop(entry.port, None)
-        elif isinstance(entry, wire.Address):
+        elif isinstance(entry, wire.Address | wire.HostNat):
             on_port = self._on_port[entry.port]
             on_port.discard(key)
             if not on_port:

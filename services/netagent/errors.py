@@ -41,6 +41,12 @@ class NotAnEdge(NotFound):
     code = "agent.not_an_edge"
 
 
+class NotAHypervisor(NotFound):
+    """Only a hypervisor has guests' links."""
+
+    code = "agent.not_a_hypervisor"
+
+
 class WrongAgent(Unavailable):
     """The agent that answers is not the node that was dialled."""
 
@@ -49,5 +55,5 @@ class WrongAgent(Unavailable):
 
 BY_CODE: dict[str, type[DomainError]] = {
     known.code: known
-    for known in (WrongNode, MalformedMessage, StaleGeneration, BaseMismatch, RemovalBudget, NotAnEdge)
+    for known in (WrongNode, MalformedMessage, StaleGeneration, BaseMismatch, RemovalBudget, NotAnEdge, NotAHypervisor)
 }

@@ -1,4 +1,4 @@
-"""What an edge's kernel tells of its own accord: the routes that BIRD installs.
+"""What kernels tell beside the entries: an edge, of the routes that BIRD installs; a hypervisor, what its links carry.
 
 A `Feed` numbers the events and lets a long poll wait for them. It is lossy: a wake-up, re-derived by polling.
 """
@@ -12,13 +12,16 @@ import time
 from collections import deque
 from collections.abc import Iterable
 from ipaddress import IPv6Network, ip_network
+from uuid import UUID
 
 import structlog
 
 from dataplane import netlink as nl
+from dataplane.hostnat import LinkTraffic, Traffic
 from dataplane.linux import MAIN, OUR_PROTOCOL, RTM_DELROUTE, RTM_NEWROUTE, Linux, Prefix, parse_route
 from dataplane.mirror import GROUP_IPV4_ROUTE, GROUP_IPV6_ROUTE
-from services.netagent.wire import Changes, EdgeRoute
+from services.netagent.render import link_name
+from services.netagent.wire import Changes, EdgeRoute, PortTraffic, PrivatePeer
 
 log = structlog.get_logger()
 
@@ -113,3 +116,23 @@ def changed_prefixes(events: nl.Notifications) -> list[Prefix]:
             if row is not None and row.table == MAIN and row.protocol != OUR_PROTOCOL:
                 changed[row.prefix] = None
     return list(changed)
+
+
+def port_traffic(traffic: Traffic, ports: Iterable[UUID]) -> list[PortTraffic]:
+    """Of those ports that are here."""
+    by_link = {link_name(port): port for port in ports}
+    return [_port_traffic(by_link[link], seen) for link, seen in traffic.of(by_link).items()]
+
+
+def _port_traffic(port: UUID, seen: LinkTraffic) -> PortTraffic:
+    return PortTraffic(
+        port=port,
+        inbound_packets=seen.inbound_packets,
+        inbound_bytes=seen.inbound_bytes,
+        outbound_packets=seen.outbound_packets,
+        outbound_bytes=seen.outbound_bytes,
+        private_peers=[
+            PrivatePeer(peer=p.peer, received=p.received, sent=p.sent, seen_seconds_ago=p.seen_seconds_ago)
+            for p in seen.peers
+        ],
+    )

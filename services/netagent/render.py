@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from ipaddress import IPv4Network
 from uuid import UUID
 
 from dataplane.entries import (
@@ -14,6 +15,7 @@ from dataplane.entries import (
     GuardAddress,
     GuardPort,
     GuestAddress,
+    HostNat,
     Inbound,
     Leg,
     LegState,
@@ -75,13 +77,13 @@ def render(entry: wire.Entry, ports: Mapping[UUID, wire.Port]) -> list[Entry]:
             rows = [Inbound(entry.public, entry.private)]
         case wire.Outbound():
             rows = [Outbound(entry.private, entry.public)]
+        case wire.HostNat():
+            rows = _hostnat(entry, ports)
     return rows
 
 
 def _address(entry: wire.Address, ports: Mapping[UUID, wire.Port]) -> list[Entry]:
-    port = ports.get(entry.port)
-    if port is None:
-        raise Unrenderable("agent.entry.no_port", f"{entry.prefix} is on port {entry.port}, which is not here")
+    port = _port_of(entry, ports)
     link = link_name(entry.port)
     rows: list[Entry] = [GuardAddress(link, entry.prefix), Forward(entry.prefix, link, port.mac.hex(":"))]
     if entry.fallback != wire.NOWHERE:
@@ -91,3 +93,31 @@ def _address(entry: wire.Address, ports: Mapping[UUID, wire.Port]) -> list[Entry
     if entry.sequence > 0:
         rows.append(Anchor(entry.prefix, entry.sequence))
     return rows
+
+
+def _hostnat(entry: wire.HostNat, ports: Mapping[UUID, wire.Port]) -> list[Entry]:
+    """What the rewrite needs: the guard, which lies inside of it, lets the private address pass in both directions;
+    the public one is routed to the link, with a neighbour, for the guest does not answer ARP for it."""
+    port = _port_of(entry, ports)
+    if not entry.inbound and (entry.outbound or entry.sequence or entry.fallback != wire.NOWHERE):
+        raise Unrenderable("agent.hostnat.not_inbound", f"{entry.public} would be lost: the port takes nothing for it")
+    link, public = link_name(entry.port), IPv4Network(entry.public)
+    rows: list[Entry] = [
+        GuardAddress(link, IPv4Network(entry.private)),
+        HostNat(link, entry.public, entry.private, entry.inbound, entry.outbound),
+    ]
+    if entry.inbound:
+        rows.append(Forward(public, link, port.mac.hex(":")))
+    if entry.fallback != wire.NOWHERE:
+        rows.append(Fallback(public, entry.fallback))
+    if entry.sequence > 0:
+        rows.append(Anchor(public, entry.sequence))
+    return rows
+
+
+def _port_of(entry: wire.Address | wire.HostNat, ports: Mapping[UUID, wire.Port]) -> wire.Port:
+    port = ports.get(entry.port)
+    if port is None:
+        what = entry.prefix if isinstance(entry, wire.Address) else entry.public
+        raise Unrenderable("agent.entry.no_port", f"{what} is on port {entry.port}, which is not here")
+    return port

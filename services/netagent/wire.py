@@ -34,6 +34,7 @@ class Kind(enum.IntEnum):
     AGGREGATE = 5
     INBOUND = 6
     OUTBOUND = 7
+    HOSTNAT = 8
 
 
 class PortState(enum.IntEnum):
@@ -192,9 +193,49 @@ class Outbound:
         return cls(IPv4Address(key), IPv4Address(value))
 
 
-Entry = Port | Address | Peer | NodePrefix | Aggregate | Inbound | Outbound
+@dataclass(frozen=True, slots=True)
+class HostNat:
+    """1:1 NAT at a port's own link: at most one public address a port, so its key is the port.
+
+    The guest keeps `private`, which is an `Address` of the port too. `inbound`: `public` is routed to the link and
+    rewritten there; `outbound`: what the guest sends is rewritten, unless the peer is private. Outbound, announced or
+    with a fallback it must be inbound. `sequence` > 0: announced from here with it; `fallback` as of an `Address`.
+    """
+
+    kind: ClassVar[Kind] = Kind.HOSTNAT
+    port: UUID
+    public: IPv4Address
+    private: IPv4Address
+    inbound: bool
+    outbound: bool
+    sequence: int = 0
+    fallback: IPv4Address = NOWHERE
+
+    def key(self) -> bytes:
+        return self.port.bytes
+
+    def value(self) -> bytes:
+        return _HOSTNAT.pack(
+            self.public.packed,
+            self.private.packed,
+            self.inbound,
+            self.outbound,
+            self.sequence,
+            self.fallback.packed,
+        )
+
+    @classmethod
+    def unpack(cls, key: bytes, value: bytes) -> Self:
+        public, private, inbound, outbound, sequence, fallback = _HOSTNAT.unpack(value)
+        ends = IPv4Address(public), IPv4Address(private)
+        return cls(UUID(bytes=key), *ends, inbound, outbound, sequence, IPv4Address(fallback))
+
+
+_HOSTNAT = struct.Struct("!4s4s??Q4s")
+
+Entry = Port | Address | Peer | NodePrefix | Aggregate | Inbound | Outbound | HostNat
 CLASSES: dict[Kind, type[Entry]] = {
-    cls.kind: cls for cls in (Port, Address, Peer, NodePrefix, Aggregate, Inbound, Outbound)
+    cls.kind: cls for cls in (Port, Address, Peer, NodePrefix, Aggregate, Inbound, Outbound, HostNat)
 }
 
 
@@ -384,6 +425,29 @@ class EdgeRoute(BaseModel):
 
     prefix: str
     next_hops: list[str]  # addresses; empty: unreachable or no route
+
+
+class PrivatePeer(BaseModel):
+    """A 10.x address that a guest, at its own 10.x address, exchanges packets with."""
+
+    peer: IPv4Address
+    received: int  # packets, by the guest
+    sent: int
+    seen_seconds_ago: float
+
+
+class PortTraffic(BaseModel):
+    """What hostnat rewrote on a port's link since the link was made, in packets and IPv4 bytes; and private peers.
+
+    The peers are a sample: of a node's many the longest unseen are forgotten. Seen on ports of every mode.
+    """
+
+    port: UUID
+    inbound_packets: int
+    inbound_bytes: int
+    outbound_packets: int
+    outbound_bytes: int
+    private_peers: list[PrivatePeer]
 
 
 class Changes(BaseModel):

@@ -140,6 +140,7 @@ class Wire:
             except BlockingIOError:
                 return found
             if sender[2] != socket.PACKET_OUTGOING:
+                self.seen.append(frame)
                 found.append(frame)
 
     def close(self) -> None:

@@ -23,7 +23,15 @@ from common.auth import Principal, Signer
 from common.errors import DomainError
 from common.http import Unreachable
 from services.netagent import wire
-from services.netagent.client import AgentClient, BaseMismatch, Dial, MalformedMessage, StaleGeneration, WrongAgent
+from services.netagent.client import (
+    AgentClient,
+    BaseMismatch,
+    Dial,
+    MalformedMessage,
+    NotAHypervisor,
+    StaleGeneration,
+    WrongAgent,
+)
 from services.netagent.render import link_name
 from tests.kernel.hosts import REPOSITORY, Helper, Host, hosts, needs_root, until
 from tests.kernel.rig import bpffs
@@ -288,8 +296,8 @@ def hypervisor(tmp_path: Path) -> Iterator[tuple[Agent, Host, Helper]]:
         yield made, net, helper
 
 
-def _echoes(target: str) -> bool:
-    source = ("2001:db8:ffff::9", 0) if ":" in target else ("203.0.113.9", 0)
+def _echoes(target: str, by: str = "203.0.113.9") -> bool:
+    source = ("2001:db8:ffff::9", 0) if ":" in target else (by, 0)
     with socket.socket(socket.AF_INET6 if ":" in target else socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(source)
         probe.settimeout(0.5)
@@ -314,6 +322,38 @@ def test_a_guest_behind_its_guard_is_reached(hypervisor: tuple[Agent, Host, Help
     agent.ask(lambda client: client.apply(wire.Delta(agent.node.id, 1, 1, 2, [], gone)))
     assert not net.run(lambda: _echoes("198.18.0.5"))
     assert net.run(lambda: _echoes("2001:db8:5::10"))
+
+
+def test_a_hypervisor_tells_what_its_ports_rewrite_and_which_private_peers_they_have(
+    hypervisor: tuple[Agent, Host, Helper],
+) -> None:
+    agent, net, _ = hypervisor
+    inside = wire.Address(IPv4Network("10.1.0.5/32"), UID, ip_interface("10.1.0.5/32"))
+    ends = IPv4Address("198.18.0.5"), IPv4Address("10.1.0.5")
+    hostnat = wire.HostNat(UID, *ends, inbound=True, outbound=True, sequence=3)
+    net.ip("route", "add", "10.1.0.0/16", "via", "172.31.1.2")
+    net.ip("addr", "add", "10.9.0.9/32", "dev", "lo")
+    realized = agent.ask(lambda client: client.apply(agent.snapshot(1, PORT, inside, hostnat)))
+    assert (realized.failed, realized.digest) == ([], digest(PORT, inside, hostnat))
+
+    until(lambda: net.run(lambda: _echoes("198.18.0.5")), "the guest answers by its public address")
+    (before,) = agent.ask(lambda client: client.port_traffic([UID, uuid4()]))
+    assert net.run(lambda: _echoes("198.18.0.5"))
+    assert net.run(lambda: _echoes("10.1.0.5", "10.9.0.9")), "and by its private one"
+    (after,) = agent.ask(lambda client: client.port_traffic([UID, uuid4()]))
+
+    assert before.port == after.port == UID
+    size = 28 + len(b"there?")
+    assert (after.inbound_packets - before.inbound_packets, after.inbound_bytes - before.inbound_bytes) == (1, size)
+    assert (after.outbound_packets - before.outbound_packets, after.outbound_bytes - before.outbound_bytes) == (1, size)
+    (peer,) = after.private_peers
+    assert (str(peer.peer), peer.received, peer.sent) == ("10.9.0.9", 1, 1)
+    assert 0 <= peer.seen_seconds_ago < 60
+
+
+def test_an_edge_has_no_ports(edge: Agent) -> None:
+    with pytest.raises(NotAHypervisor):
+        edge.ask(lambda client: client.port_traffic([UID]))
 
 
 def test_an_agents_death_and_return_touch_no_traffic(hypervisor: tuple[Agent, Host, Helper]) -> None:

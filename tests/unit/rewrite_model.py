@@ -75,7 +75,8 @@ def transport_fault(segment: bytes, protocol: int, fragment: int) -> str | None:
     return None
 
 
-def with_addresses(packet: bytes, source: bytes, destination: bytes) -> bytes:
+def with_addresses(packet: bytes, source: bytes, destination: bytes, *, complete: bool = False) -> bytes:
+    """`complete`: a checksum is known not to be partial, whatever it looks like."""
     header, total = (packet[0] & 15) * 4, word(packet, 2)
     old_source, old_destination = packet[12:16], packet[16:20]
     head = readdressed(packet[:header], source, destination)
@@ -88,7 +89,13 @@ def with_addresses(packet: bytes, source: bytes, destination: bytes) -> bytes:
         before = pseudo(packet[:20], len(segment))
         after = pseudo(head[:20], len(segment))
         whole = ones(before) + ones(segment)
-        if field == fold(ones(before)) and not fragment & 0x2000 and protocol != 136 and fold(whole) != 0xFFFF:
+        if (
+            not complete
+            and field == fold(ones(before))
+            and not fragment & 0x2000
+            and protocol != 136
+            and fold(whole) != 0xFFFF
+        ):
             segment = stored(segment, at, fold(ones(after)))
         elif protocol == 6 or field:
             segment = stored(segment, at, nonzero(patched(field, before, after), protocol))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_interface
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -16,6 +17,7 @@ from dataplane.entries import (
     GuardAddress,
     GuardPort,
     GuestAddress,
+    HostNat,
     Inbound,
     Leg,
     LegState,
@@ -30,6 +32,8 @@ LINK, GUEST, MAC = "g0123456789ab", UID.hex, "06:00:00:00:00:07"
 PORT = wire.Port(UID, bytes.fromhex("060000000007"), wire.PortState.ACTIVE, "web-1")
 PREFIX = IPv4Network("198.18.0.5/32")
 ADDRESS = wire.Address(PREFIX, UID, ip_interface("198.18.0.5/32"), 7)
+PUBLIC, PRIVATE = IPv4Address("198.18.0.6"), IPv4Address("10.1.0.6")
+HOSTNAT = wire.HostNat(UID, PUBLIC, PRIVATE, inbound=True, outbound=True, sequence=7)
 
 
 def test_a_port_is_a_leg_and_its_guard() -> None:
@@ -81,10 +85,53 @@ def test_an_ipv6_prefix_renders_alike() -> None:
     ]
 
 
-def test_an_address_whose_port_is_not_here_means_nothing() -> None:
+@pytest.mark.parametrize("entry", [ADDRESS, HOSTNAT], ids=["address", "hostnat"])
+def test_an_entry_whose_port_is_not_here_means_nothing(entry: wire.Entry) -> None:
     with pytest.raises(Unrenderable) as refused:
-        render(ADDRESS, {})
+        render(entry, {})
     assert refused.value.code == "agent.entry.no_port"
+
+
+def test_a_switched_hostnat_port_is_rewritten_forwarded_and_anchored() -> None:
+    assert render(HOSTNAT, {UID: PORT}) == [
+        GuardAddress(LINK, IPv4Network(PRIVATE)),
+        HostNat(LINK, PUBLIC, PRIVATE, inbound=True, outbound=True),
+        Forward(IPv4Network(PUBLIC), LINK, MAC),
+        Anchor(IPv4Network(PUBLIC), 7),
+    ]
+
+
+def test_a_prepared_hostnat_port_is_silent() -> None:
+    rows = render(replace(HOSTNAT, outbound=False, sequence=0), {UID: PORT})
+    assert rows[1:] == [
+        HostNat(LINK, PUBLIC, PRIVATE, inbound=True, outbound=False),
+        Forward(IPv4Network(PUBLIC), LINK, MAC),
+    ]
+
+
+def test_the_guard_never_lets_a_guest_use_the_public_address_of_its_hostnat() -> None:
+    rows = render(HOSTNAT, {UID: PORT})
+    assert {row.prefix for row in rows if isinstance(row, GuardAddress)} == {IPv4Network(PRIVATE)}
+
+
+def test_a_moving_hostnat_port_has_a_fallback() -> None:
+    peer = IPv4Address("172.31.0.9")
+    assert Fallback(IPv4Network(PUBLIC), peer) in render(replace(HOSTNAT, fallback=peer), {UID: PORT})
+
+
+def test_a_hostnat_port_that_takes_nothing_is_not_routed() -> None:
+    rows = render(replace(HOSTNAT, inbound=False, outbound=False, sequence=0), {UID: PORT})
+    assert not any(isinstance(row, Forward | Anchor) for row in rows)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"sequence": 0}, {"outbound": False}, {"outbound": False, "sequence": 0, "fallback": IPv4Address("172.31.0.9")}],
+)
+def test_a_hostnat_port_that_would_lose_packets_means_nothing(other: dict[str, Any]) -> None:
+    with pytest.raises(Unrenderable) as refused:
+        render(replace(HOSTNAT, inbound=False, **other), {UID: PORT})
+    assert refused.value.code == "agent.hostnat.not_inbound"
 
 
 def test_the_rest_is_one_row_each() -> None:

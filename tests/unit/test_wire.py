@@ -24,6 +24,7 @@ ENTRIES: list[wire.Entry] = [
     wire.Aggregate(IPv4Network("198.18.0.0/15")),
     wire.Inbound(IPv4Address("198.18.0.9"), IPv4Address("10.1.0.9")),
     wire.Outbound(IPv4Address("10.1.0.9"), IPv4Address("198.18.0.9")),
+    wire.HostNat(PORT, IPv4Address("198.18.0.9"), IPv4Address("10.1.0.9"), inbound=True, outbound=False),
 ]
 TOMBSTONES = [
     wire.Tombstone(wire.EntryKey.of(ENTRIES[3]), OPERATION),
@@ -74,6 +75,26 @@ def test_a_digest_follows_changes() -> None:
     for entry in ENTRIES[4:]:
         digest.remove(entry.kind, entry.key(), entry.value())
     assert digest.hex() == wire.Digest.of(ENTRIES[:4]).hex()
+
+
+@pytest.mark.parametrize("inbound", [False, True])
+@pytest.mark.parametrize("outbound", [False, True])
+def test_a_hostnat_entry_keeps_each_of_its_parts(inbound: bool, outbound: bool) -> None:
+    public, private, peer = (IPv4Address(text) for text in ("198.18.0.9", "10.1.0.9", "172.31.0.9"))
+    entry = wire.HostNat(PORT, public, private, inbound, outbound, sequence=1 << 40, fallback=peer)
+    assert wire.unpack(entry.kind, entry.key(), entry.value()) == entry
+    for damaged in (entry.value()[:-1], entry.value() + b"\0", b""):
+        with pytest.raises(wire.Malformed):
+            wire.unpack(entry.kind, entry.key(), damaged)
+
+
+def test_a_port_has_one_hostnat_entry() -> None:
+    """At most one public IPv4: a second one takes the first one's place."""
+    one, other = (
+        wire.HostNat(PORT, IPv4Address(public), IPv4Address("10.1.0.9"), inbound=True, outbound=True)
+        for public in ("198.18.0.9", "198.18.0.10")
+    )
+    assert wire.EntryKey.of(one) == wire.EntryKey.of(other)
 
 
 def test_a_digest_tells_values_apart() -> None:
