@@ -93,7 +93,7 @@ def _check_budget(held: Held, puts: Held, removals: list[wire.EntryKey], tombsto
             f"{unasked} of {len(held)} entries would go that nobody asked to remove; at most {budget} may"
         )
     if 0 < unasked == len(held) and not puts:
-        raise RemovalBudget(f"all {unasked} entries would go and none come, which nobody asked for; that is never allowed")
+        raise RemovalBudget(f"all {unasked} entries would go and nobody asked for it; that is never allowed")
 
 
 def _at(position: Position) -> str:
