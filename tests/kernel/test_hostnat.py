@@ -1,7 +1,7 @@
 """hostnat on a guest's link in the kernel: what arrives of what was sent, byte by byte.
 
-Guest a is 10.1.0.5 inside and 198.18.0.5 outside, its neighbour b on the same host 10.2.0.6 and 198.18.0.6. Packets are
-built twice, with the addresses they have before and after; random ones are compared with a second implementation.
+Packets are built twice, with the addresses they have before and after; random ones are compared with a second
+implementation.
 """
 
 from __future__ import annotations
@@ -12,37 +12,42 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from dataplane.driver import DriverError
-from dataplane.entries import GuardPort, HostNat, Leg, LegState
-from dataplane.guard import Guard, GuardPorts
+from dataplane.entries import GuardPort, HostNat
+from dataplane.guard import GuardPorts
 from dataplane.hostnat import HostNats, LinkTraffics
-from dataplane.memory import Kernel, MemoryTable
 from tests import packets as p
 from tests.kernel.guarded import (
-    FABRIC_MAC,
     GATEWAY,
     GATEWAY_MAC,
     MAC,
     MAC_B,
     OFFLOADS,
-    UPLINK_MAC,
     Host,
     made,
 )
-from tests.kernel.rig import PATIENCE, Wire, inside, ip, needs_root, run, sysctl
+from tests.kernel.hostnat_host import (
+    OTHER_10,
+    ROW,
+    from_a,
+    from_fabric,
+    furnish,
+    hop,
+    packets,
+    put,
+    switched,
+)
+from tests.kernel.rig import PATIENCE, Wire, inside, ip, needs_root, run
 from tests.shapes import (
     BOTH_ENDS,
     DB,
     DB_10,
     ERRORS,
-    GOOD,
     INNER,
     PEER,
     REFUSED,
@@ -51,16 +56,12 @@ from tests.shapes import (
     Build,
     quoting,
     random_payload,
-    tcp,
     udp,
 )
 from tests.unit import rewrite_model as model
 
 pytestmark = needs_root
 
-ROW = HostNat("leg-a", IPv4Address(WEB), IPv4Address(WEB_10), inbound=True, outbound=True)
-ROW_B = HostNat("leg-b", IPv4Address(DB), IPv4Address(DB_10), inbound=True, outbound=True)
-OTHER_10 = "10.1.0.77"  # a second private address of guest a, without a public one
 ROUTER = "203.0.113.9"
 
 PACKETS = int(os.environ.get("REWRITE_PACKETS", "400"))
@@ -69,29 +70,6 @@ SEED = int(os.environ.get("REWRITE_SEED", "0")) or time.time_ns()
 # a raw socket's frames have complete checksums, whatever they look like; the kernel fills a recorded route in
 SHAPES = [row for row in BOTH_ENDS if row[0] not in {"partial checksum stays partial", "record route is left"}]
 shapes = pytest.mark.parametrize("build", [row[1] for row in SHAPES], ids=[row[0] for row in SHAPES])
-
-
-def put(host: Host, *rows: HostNat) -> None:
-    with inside(host.name):
-        for row in rows:
-            HostNats(host.guard).put(row)
-
-
-def switched(*, inbound: bool, outbound: bool) -> HostNat:
-    return HostNat("leg-a", IPv4Address(WEB), IPv4Address(WEB_10), inbound, outbound)
-
-
-def furnish(host: Host) -> None:
-    """Both guests have their private addresses, and hostnat."""
-    host.address, host.neighbour = WEB_10, DB_10
-    host.open("leg-a", MAC, f"{WEB_10}/32", f"{OTHER_10}/32")
-    host.open("leg-b", MAC_B, f"{DB_10}/32")
-    for link, mac, address in (("leg-a", MAC, WEB_10), ("leg-a", MAC, OTHER_10), ("leg-b", MAC_B, DB_10)):
-        neighbour = f"neigh add {address} lladdr {mac} dev {link} nud permanent"
-        ip(host.name, f"route add {address}/32 dev {link}", neighbour)
-    for link in ("all", "leg-a", "leg-b"):
-        sysctl(host.name, f"net.ipv4.conf.{link}.send_redirects", "0")
-    put(host, ROW, ROW_B)
 
 
 @pytest.fixture
@@ -107,26 +85,6 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     with made(tmp_path_factory.mktemp("hostnat"), tmp_path_factory) as host:
         furnish(host)
         yield host
-
-
-def from_a(packet: bytes) -> bytes:
-    return p.frame(MAC, GATEWAY_MAC, p.IPV4, packet)
-
-
-def from_fabric(packet: bytes) -> bytes:
-    return p.frame(FABRIC_MAC, UPLINK_MAC, p.IPV4, packet)
-
-
-def hop(packet: bytes) -> bytes:
-    """What a router makes of it: one hop fewer, the header's checksum anew, no padding."""
-    header = (packet[0] & 15) * 4
-    head = packet[:8] + bytes([packet[8] - 1]) + packet[9:10] + bytes(2) + packet[12:header]
-    head = head[:10] + struct.pack("!H", p.checksum(head)) + head[12:]
-    return head + packet[header : struct.unpack_from("!H", packet, 2)[0]]
-
-
-def packets(frames: list[bytes]) -> list[bytes]:
-    return [frame[14:] for frame in frames]
 
 
 # --- each shape, each direction --------------------------------------------------------------------------------------
@@ -464,139 +422,3 @@ def test_a_hop_too_few_is_answered_to_the_guest_about_its_own_packet(host: Host)
     packet = host.a.seen[-1][14:]
     assert (packet[16:20], packet[20], packet[28 : 28 + len(sent)]) == (p.packed(WEB_10), 11, sent)
     assert p.valid(packet)
-
-
-# --- what is told ----------------------------------------------------------------------------------------------------
-
-
-def test_packets_and_bytes_are_counted_by_port_and_direction(host: Host) -> None:
-    def traffic() -> dict[str, tuple[int, ...]]:
-        with inside(host.name):
-            found = LinkTraffics(host.guard).of(["leg-a", "leg-b", "absent"])
-        counts = ("inbound_packets", "inbound_bytes", "outbound_packets", "outbound_bytes")
-        return {link: tuple(getattr(seen, name) for name in counts) for link, seen in found.items()}
-
-    assert traffic() == {"leg-a": (0, 0, 0, 0), "leg-b": (0, 0, 0, 0)}
-    out, back = [tcp(WEB_10, PEER), udp(WEB_10, PEER)], [udp(PEER, WEB, b"longer than hello")]
-    host.a.send(*map(from_a, out))
-    host.fabric.send(*map(from_fabric, back))
-    host.a_sends_b(from_a(udp(WEB_10, DB_10)))  # private: not rewritten, not counted
-    host.fabric_sends(from_fabric(udp(PEER, WEB_10)))  # rewritten by a gateway: not counted here
-    assert traffic() == {
-        "leg-a": (1, sum(map(len, back)), 2, sum(map(len, out))),
-        "leg-b": (0, 0, 0, 0),
-    }
-
-    put(host, switched(inbound=True, outbound=False))
-    with inside(host.name):
-        HostNats(host.guard).drop(ROW)
-    assert traffic()["leg-a"][2] == 2, "the counters are the link's, and outlive its row"
-
-
-def test_private_peers_are_sampled(host: Host) -> None:
-    def peers(link: str) -> dict[str, tuple[int, int]]:
-        with inside(host.name):
-            seen = LinkTraffics(host.guard).of([link])[link].peers
-        assert all(0 <= each.seen_seconds_ago < PATIENCE for each in seen)
-        return {str(each.peer): (each.received, each.sent) for each in seen}
-
-    put(host, switched(inbound=False, outbound=False))  # as on a port that is not converted yet
-    host.a_sends_b(from_a(udp(WEB_10, DB_10)))  # and the last frame
-    host.guest_sends(from_a(udp(WEB_10, "10.9.0.9")))
-    host.guest_sends(from_a(udp("10.3.3.3", "10.9.0.8")))  # another's source: stopped by the guard
-    host.fabric_sends(from_fabric(udp("10.9.0.7", WEB_10)))
-    host.fabric_sends(from_fabric(udp(PEER, WEB_10)))
-
-    assert peers("leg-a") == {DB_10: (0, 2), "10.9.0.9": (0, 1), "10.9.0.7": (1, 0)}
-    assert peers("leg-b") == {WEB_10: (2, 0)}
-
-
-def test_the_peers_of_a_link_go_with_it(host: Host) -> None:
-    host.a_sends_b(from_a(udp(WEB_10, DB_10)))
-    ip(host.name, "link del leg-a")
-    with inside(host.name):
-        assert LinkTraffics(host.guard).of(["leg-a", "leg-b"]).keys() == {"leg-b"}
-        assert len(list(host.guard.private_peers)) == 1
-
-
-# --- rows ------------------------------------------------------------------------------------------------------------
-
-Within = Callable[[Callable[[Any], Any]], Any]
-
-
-@pytest.fixture(params=["memory", "linux"])
-def table(request: pytest.FixtureRequest) -> Within:
-    """Calls a function with the driver, where it works."""
-    if request.param == "memory":
-        kernel = Kernel()
-        for link in ("leg-a", "leg-b"):
-            kernel.alter(Leg(link, link, MAC, LegState.LEAVING))
-        driver = MemoryTable(kernel, HostNat)
-        driver.put(ROW)
-        driver.put(ROW_B)
-        return lambda work: work(driver)
-    host: Host = request.getfixturevalue("host")
-
-    def work_inside(work: Callable[[Any], Any]) -> Any:
-        with inside(host.name):
-            return work(HostNats(host.guard))
-
-    return work_inside
-
-
-def test_rows_are_read_back_as_they_were_put(table: Within) -> None:
-    assert table(lambda driver: driver.observe()) == {"leg-a": ROW, "leg-b": ROW_B}
-    assert table(lambda driver: driver.observe(["leg-a", "absent"])) == {"leg-a": ROW}
-    changed = switched(inbound=True, outbound=False)
-    for _ in range(2):
-        table(lambda driver: driver.put(changed))
-        assert table(lambda driver: driver.observe(["leg-a"])) == {"leg-a": changed}
-    for _ in range(2):
-        table(lambda driver: driver.drop(changed))
-        assert table(lambda driver: driver.observe()) == {"leg-b": ROW_B}
-
-
-@pytest.mark.parametrize(
-    "row",
-    [
-        switched(inbound=False, outbound=True),
-        HostNat("leg-a", IPv4Address("10.0.0.1"), IPv4Address(WEB_10), inbound=True, outbound=True),
-        HostNat("leg-a", IPv4Address("224.0.0.5"), IPv4Address(WEB_10), inbound=True, outbound=True),
-        HostNat("leg-a", IPv4Address(WEB), IPv4Address("192.168.0.1"), inbound=True, outbound=True),
-        HostNat("absent", IPv4Address(WEB), IPv4Address(WEB_10), inbound=True, outbound=True),
-    ],
-    ids=["outbound alone", "private public", "multicast public", "public private", "no link"],
-)
-def test_a_row_that_cannot_be_is_refused(table: Within, row: HostNat) -> None:
-    with pytest.raises(DriverError):
-        table(lambda driver: driver.put(row))
-    assert table(lambda driver: driver.observe()) == {"leg-a": ROW, "leg-b": ROW_B}
-
-
-@pytest.mark.parametrize("direction", ["ingress", "egress"])
-def test_a_row_of_a_link_without_its_programs_is_not_observed_and_is_healed_by_put(host: Host, direction: str) -> None:
-    run("ip", "netns", "exec", host.name, "tc", "filter", "del", "dev", "leg-a", direction)
-    with inside(host.name):
-        assert set(HostNats(host.guard).observe()) == {"leg-b"}
-        HostNats(host.guard).put(ROW)
-        assert HostNats(host.guard).observe(["leg-a"]) == {"leg-a": ROW}
-
-
-def test_a_restarted_agent_finds_the_rows_and_forgets_those_of_vanished_links(host: Host) -> None:
-    ip(host.name, "link del leg-b")
-    with inside(host.name):
-        host.guard = Guard(host.pins, host.cache)
-        assert HostNats(host.guard).observe() == {"leg-a": ROW}
-        assert len(list(host.guard.hostnats)) == len(list(host.guard.hostnat_counters)) == 1
-    assert packets(host.guest_sends(from_a(GOOD))) == []  # not its source
-    assert packets(host.guest_sends(from_a(tcp(WEB_10, PEER)))) == [hop(tcp(WEB, PEER))]
-
-
-def test_a_new_link_does_not_inherit_the_row_of_an_old_one(host: Host) -> None:
-    with inside(host.name):
-        number = socket.if_nametoindex("leg-a")
-    ip(host.name, "link del leg-a", f"link add leg-a index {number} type veth peer name other-end")
-    with inside(host.name):
-        host.guard.attach("leg-a")
-        assert HostNats(host.guard).observe().keys() == {"leg-b"}
-        assert LinkTraffics(host.guard).of(["leg-a"])["leg-a"].outbound_packets == 0
