@@ -146,6 +146,15 @@ def test_an_error_about_others_keeps_their_addresses(shared: Host) -> None:
     assert packets(received) == [hop(quoting(stranger, (ROUTER, WEB_10)))]
 
 
+def test_what_lies_behind_a_packet_is_no_part_of_what_it_quotes(shared: Host) -> None:
+    """Ten bytes of a header quoted, and the rest of it as padding."""
+    inner = udp(PEER, WEB_10)
+
+    left = shared.guest_sends(from_a(quoting(inner[:10], (WEB_10, PEER)) + inner[10:]))
+
+    assert packets(left) == [hop(quoting(inner[:10], (WEB, PEER)))]
+
+
 def test_a_udp_checksum_that_comes_out_as_0_is_stored_as_ffff(shared: Host) -> None:
     payload = next(
         filler for number in range(1 << 16) if udp(WEB, PEER, filler := struct.pack("!H", number))[26:28] == b"\xff\xff"
