@@ -35,6 +35,11 @@ test: setup ## Run every test: unit, functional, kernel, end to end (the last tw
 	@$(BIN)/python -m pytest -q -n 2 tests/unit tests/functional
 	@$(BIN)/python -m pytest -q tests/kernel tests/e2e
 
+SEEDS ?= 200
+.PHONY: simulate
+simulate: setup ## Play SEEDS=200 seeds of the simulation, from START=0, on one core
+	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --start $(or $(START),0)
+
 .PHONY: lint
 lint: setup ## Style and import contracts
 	@$(BIN)/ruff check .

@@ -1,0 +1,113 @@
+"""The last judgement: faults healed and sweeps run, everything has become what was asked for."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Network
+
+from dataplane.entries import Anchor, Inbound, Leg
+from services.netagent.render import link_name
+from services.placement import modes
+from tests.simulation.invariants import Broken
+from tests.simulation.requests import ARCHIVED, DELETED, RUNNING, Requests
+
+
+def judge(requests: Requests) -> None:
+    """Raises Broken."""
+    requests.settle_promises()
+    _nodes(requests)
+    _operations(requests)
+    _instances(requests)
+    _addresses(requests)
+    _leftovers(requests)
+
+
+def _nodes(requests: Requests) -> None:
+    controller = requests.controller
+    for node in controller.rows.nodes.values():
+        agent = controller.agents[node.id]
+        if node.generation != node.applied or node.refused:
+            raise Broken(
+                "not converged", f"{node.name} is at {node.applied} of {node.generation}, {node.refused} refused"
+            )
+        if not agent.sound():
+            raise Broken("not converged", f"the kernel of {node.name} differs from what it was told")
+        if agent.state().digest != node.digest.hex():
+            raise Broken("not converged", f"{node.name} was told something else than it must hold")
+
+
+def _operations(requests: Requests) -> None:
+    for operation in requests.controller.rows.operations.values():
+        if not operation.final:
+            raise Broken("unfinished", f"{operation.id} {operation.kind} is {operation.state} for {operation.waits}")
+    for asked in requests.controller.ledger.operations.values():
+        if not asked.finished:
+            waits = asked.waiting_for and asked.waiting_for["code"]
+            raise Broken("unfinished", f"{asked.id} {asked.kind} is {asked.state} for {waits}")
+
+
+def _instances(requests: Requests) -> None:
+    rows = requests.controller.rows
+    for port_id, intent in requests.promised.items():
+        port = rows.ports.get(port_id)
+        state = DELETED if port is None else RUNNING if port.node is not None else ARCHIVED
+        if state != intent:
+            raise Broken("lost intent", f"{port.name if port else port_id} is {state}, wanted {intent}")
+    held = {port.id: port.node for port in rows.ports.values() if port.node is not None}
+    if held != rows.allocations:
+        raise Broken("allocations", f"{rows.allocations} are held, {held} run")
+    for prefix, (node, port_id) in rows.node_bound.items():
+        if port_id not in rows.ports or rows.ports[port_id].node != node:
+            raise Broken("allocations", f"{prefix} is held by {port_id}, which is not on its node")
+
+
+def _addresses(requests: Requests) -> None:
+    controller = requests.controller
+    rows = controller.rows
+    for fip_id, fip in controller.ledger.flexible_ips.items():
+        intent, holder = controller.ledger.promised.get(fip_id), controller.ledger.holder(fip_id)
+        if holder != intent or fip.waiting is not None:
+            raise Broken("lost intent", f"{fip.address} is on {holder}, wanted on {intent}")
+        if holder is None:
+            continue
+        if fip.state != "attached":
+            raise Broken("unfinished", f"{fip.address} is {fip.state}")
+        port = rows.ports[holder]
+        prefix = next((address.prefix for address in port.addresses if address.flexible_ip == fip_id), None)
+        if prefix is None:
+            raise Broken("lost intent", f"the controller does not know that {fip.address} is on {port.name}")
+        if port.node is None:
+            continue
+        if port.mode == modes.ROUTED:
+            if controller.fabric.next_hops(prefix) != [port.node]:
+                raise Broken("not converged", f"the fabric does not send {prefix} to {port.name}")
+        elif port.mode == modes.NAT:
+            public = IPv4Address(prefix.network_address)
+            for gateway in rows.of_role("gateway"):
+                row = controller.agents[gateway.id].kernel.table(Inbound).get(public)
+                held = rows.node_bound.get(IPv4Network(row.private)) if row else None
+                if held != (port.node, port.id):
+                    raise Broken("not converged", f"{gateway.name} sends {public} to {row}, which {held} has")
+
+
+def _leftovers(requests: Requests) -> None:
+    """Nothing is left of what is gone, in rows or kernels."""
+    controller = requests.controller
+    rows = controller.rows
+    for owner in rows.owners():
+        if owner not in rows.ports and owner not in rows.nodes:
+            raise Broken("left over", f"nodes must hold something of {owner}, which is gone")
+    legs = {link_name(port.id): port.node for port in rows.ports.values() if port.node is not None}
+    for agent in controller.agents.values():
+        for link in agent.kernel.table(Leg):
+            if legs.get(str(link)) != agent.id:
+                raise Broken("left over", f"{agent.name} has a leg {link}")
+        for anchor in agent.kernel.table(Anchor).values():
+            if anchor.prefix.prefixlen in {32, 64} and not _announced_by(requests, anchor, agent.id):
+                raise Broken("left over", f"{agent.name} announces {anchor.prefix}")
+
+
+def _announced_by(requests: Requests, anchor: Anchor, node: object) -> bool:
+    return any(
+        port.node == node and any(address.prefix == anchor.prefix for address in port.addresses)
+        for port in requests.controller.rows.ports.values()
+    )

@@ -1,0 +1,68 @@
+"""The fabric: hears what hypervisors announce, late, and prefers the highest sequence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from services.placement.snapshot import Prefix
+from tests.simulation.agents import Agent
+from tests.simulation.engine import Engine
+
+DETECTION_S = 0.15  # three lost hellos of a session
+
+
+@dataclass
+class Fabric:
+    """What the edge's kernel makes of the announcements. `cut`: nodes whose sessions say nothing any more."""
+
+    engine: Engine
+    changed: Callable[[], None]
+    cut: set[UUID] = field(default_factory=set)
+    _seen: dict[UUID, dict[Prefix, int]] = field(default_factory=dict)
+    _due: set[UUID] = field(default_factory=set)
+
+    def touched(self, agent: Agent) -> None:
+        """The node's announcements may have changed; the fabric will hear of it."""
+        if agent.role != "hypervisor" or agent.id in self._due:
+            return
+        self._due.add(agent.id)
+        random = self.engine.random
+        delay = random.uniform(0.002, 0.05) if random.random() < 0.9 else random.uniform(0.05, 2.0)
+        self.engine.after(delay, f"fabric hears {agent.name}", lambda: self._hear(agent))
+
+    def _hear(self, agent: Agent) -> None:
+        self._due.discard(agent.id)
+        if agent.id in self.cut:
+            return
+        heard: dict[Prefix, int] = {}
+        for anchor in agent.anchors():
+            heard[anchor.prefix] = max(anchor.sequence, heard.get(anchor.prefix, 0))
+        if heard != self._seen.get(agent.id, {}):
+            self._seen[agent.id] = heard
+            self.changed()
+
+    def sever(self, agent: Agent, *, noticed: bool) -> None:
+        """No word passes any more; if it is `noticed`, the node's routes are dropped, else they go stale."""
+        self.cut.add(agent.id)
+        if noticed:
+            self.engine.after(DETECTION_S, f"fabric misses {agent.name}", lambda: self._miss(agent))
+
+    def _miss(self, agent: Agent) -> None:
+        if agent.id in self.cut:
+            self._seen[agent.id] = {}
+            self.changed()
+
+    def mend(self, agent: Agent) -> None:
+        self.cut.discard(agent.id)
+        self.touched(agent)
+
+    def next_hops(self, prefix: Prefix) -> list[UUID]:
+        """Where the edge sends a prefix: best route only, several if they are equally good."""
+        found = {node: heard[prefix] for node, heard in self._seen.items() if prefix in heard}
+        best = max(found.values(), default=0)
+        return sorted(node for node, sequence in found.items() if sequence == best)
+
+    def lookup(self, prefixes: Iterable[Prefix]) -> list[list[UUID]]:
+        return [self.next_hops(prefix) for prefix in prefixes]

@@ -1,0 +1,183 @@
+"""What goes wrong: each fault begins, lasts a while, and ends; all are healed before the last judgement."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from common.errors import DomainError
+from dataplane.entries import Anchor, Entry, Forward, GuardAddress, Inbound, Leg, Outbound
+from services.netagent import wire
+from tests.simulation.agents import Agent
+from tests.simulation.controller import Controller
+from tests.simulation.network import LEDGER, Silence
+from tests.simulation.rows import EPOCH
+
+Heal = Callable[[], None]
+TABLES: dict[str, list[type[Entry]]] = {
+    "hypervisor": [Leg, GuardAddress, Forward, Anchor],
+    "gateway": [Inbound, Outbound],
+}
+
+
+@dataclass
+class Faults:
+    """Begins faults at random and ends every one of them."""
+
+    controller: Controller
+    happened: Counter[str] = field(default_factory=Counter)
+    _open: dict[int, Heal] = field(default_factory=dict)
+    _number: int = 0
+
+    def any(self) -> None:
+        """One fault, anywhere, for a while."""
+        kinds = {
+            self.losing: 3,
+            self.doubling: 3,
+            self.slowing: 4,
+            self.management_cut: 4,
+            self.ledger_cut: 2,
+            self.fabric_cut: 3,
+            self.workers_dying: 4,
+            self.agent_killed: 4,
+            self.agent_dying_inside: 5,
+            self.rebooted: 1,
+            self.disk_lost: 2,
+            self.kernel_altered: 5,
+            self.entries_refused: 4,
+            self.bells_lost: 3,
+            self.empty_snapshot: 3,
+        }
+        random = self.controller.engine.random
+        random.choices(list(kinds), list(kinds.values()))[0]()
+
+    def heal(self) -> None:
+        """End all that lasts."""
+        for number in list(self._open):
+            self._end(number)
+
+    # --- how a fault lasts -------------------------------------------------------------------------------------------
+
+    def _begin(self, name: str, heal: Heal, most_s: float) -> None:
+        engine = self.controller.engine
+        self.happened[name.split(" ", maxsplit=1)[0]] += 1
+        engine.note(f"fault: {name}")
+        self._number += 1
+        number = self._number
+        self._open[number] = heal
+        engine.after(engine.random.uniform(0.05, most_s), f"{name} ends", lambda: self._end(number))
+
+    def _end(self, number: int) -> None:
+        heal = self._open.pop(number, None)
+        if heal is not None:
+            heal()
+
+    def _once(self, name: str) -> None:
+        self.happened[name.split(" ", maxsplit=1)[0]] += 1
+        self.controller.engine.note(f"fault: {name}")
+
+    def _node(self, *roles: str) -> Agent:
+        agents = [agent for agent in self.controller.agents.values() if not roles or agent.role in roles]
+        return self.controller.engine.random.choice(agents)
+
+    # --- the network -------------------------------------------------------------------------------------------------
+
+    def losing(self) -> None:
+        network = self.controller.network
+        network.lose_share = 0.2
+        self._begin("losing", lambda: setattr(network, "lose_share", 0.0), 4.0)
+
+    def doubling(self) -> None:
+        network = self.controller.network
+        network.double_share = 0.4
+        self._begin("doubling", lambda: setattr(network, "double_share", 0.0), 4.0)
+
+    def slowing(self) -> None:
+        """Some messages take seconds: they arrive after later ones, and after their sender gave up."""
+        network = self.controller.network
+        network.slow_share = 0.2
+        self._begin("slowing", lambda: setattr(network, "slow_share", 0.0), 4.0)
+
+    def management_cut(self) -> None:
+        self._cut(self._node().name, "management_cut")
+
+    def ledger_cut(self) -> None:
+        self._cut(LEDGER, "ledger_cut")
+
+    def _cut(self, place: str, name: str) -> None:
+        cut = self.controller.network.cut
+        cut.add(place)
+        self._begin(f"{name} {place}", lambda: cut.discard(place), 8.0)
+
+    def fabric_cut(self) -> None:
+        agent, fabric = self._node("hypervisor"), self.controller.fabric
+        noticed = self.controller.engine.random.random() < 0.5
+        fabric.sever(agent, noticed=noticed)
+        self._begin(f"fabric_cut {agent.name}", lambda: fabric.mend(agent), 6.0)
+
+    def bells_lost(self) -> None:
+        controller = self.controller
+        controller.deaf = True
+        self._begin("bells_lost", lambda: setattr(controller, "deaf", False), 6.0)
+
+    # --- processes ---------------------------------------------------------------------------------------------------
+
+    def workers_dying(self) -> None:
+        self.controller.workers.crash_commits += self.controller.engine.random.randint(1, 5)
+        self._once("workers_dying")
+
+    def agent_killed(self) -> None:
+        agent = self._node()
+        agent.kill()
+        self._restart("agent_killed", agent)
+
+    def agent_dying_inside(self) -> None:
+        """The process ends at its next write to one table: some of a change is made, the rest is not."""
+        agent = self._node("hypervisor", "gateway")
+        agent.dies_at = self.controller.engine.random.choice(TABLES[agent.role])
+        self._restart("agent_dying_inside", agent)
+
+    def rebooted(self) -> None:
+        agent = self._node("hypervisor", "gateway")
+        agent.reboot()
+        self._restart("rebooted", agent)
+
+    def disk_lost(self) -> None:
+        agent = self._node()
+        agent.lose_disk()
+        self._restart("disk_lost", agent)
+
+    def _restart(self, name: str, agent: Agent) -> None:
+        def start() -> None:
+            agent.dies_at = None
+            if not agent.alive:
+                agent.restart()
+
+        self._begin(f"{name} {agent.name}", start, 3.0)
+
+    # --- kernels -----------------------------------------------------------------------------------------------------
+
+    def kernel_altered(self) -> None:
+        agent = self._node("hypervisor", "gateway")
+        table = agent.alter(self.controller.engine.random)
+        self._once(f"kernel_altered {agent.name} {table}")
+
+    def entries_refused(self) -> None:
+        """The kernel takes no writes to one table for some addresses."""
+        agent, random = self._node("hypervisor", "gateway"), self.controller.engine.random
+        table, share = random.choice(TABLES[agent.role]), random.randint(1, 3)
+        agent.disturbed = True
+        agent.refuses = lambda entry: type(entry) is table and sum(str(entry.key).encode()) % 3 < share
+        self._begin(f"entries_refused {agent.name} {table.__name__}", lambda: setattr(agent, "refuses", None), 6.0)
+
+    def empty_snapshot(self) -> None:
+        """A controller that read nothing sends what it read, at the generation the node is at."""
+        agent = self._node("hypervisor")
+        node = self.controller.rows.nodes[agent.id]
+        raw = wire.Snapshot(agent.id, EPOCH, node.generation, []).pack()
+        self._once(f"empty_snapshot {agent.name}")
+        try:
+            agent.apply(raw)
+        except (DomainError, Silence) as error:
+            self.controller.engine.note(f"refused: {type(error).__name__}")

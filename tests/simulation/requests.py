@@ -1,0 +1,194 @@
+"""What customers and operators ask for, at random, and what they were promised: the intent that must not be lost.
+
+Instances change as `services.placement.products.instance` lets them: same checks, same scheduler, same choice of
+node-bound addresses.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from common.errors import DomainError
+from services.placement import bells, modes, scheduler
+from services.placement.errors import CapacityExhausted, InstanceBusy, InstanceState
+from services.placement.move import Kind, Step, first_step
+from services.placement.node_addresses import lowest_free
+from services.placement.snapshot import Prefix
+from tests.simulation.controller import Controller
+from tests.simulation.rows import Claim, Node, Operation, Port
+
+NEEDED = {"VCPU": 1}
+Place = tuple[UUID, list[Prefix]]
+RUNNING, ARCHIVED, DELETED = "running", "archived", "deleted"
+
+
+@dataclass
+class Requests:
+    """The API, and people who use it."""
+
+    controller: Controller
+    most_instances: int
+    early: bool = False
+    promised: dict[UUID, str] = field(default_factory=dict)  # the state each instance shall reach
+    accepted: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+    _made: int = 0
+
+    # --- at random ---------------------------------------------------------------------------------------------------
+
+    def any(self) -> None:
+        """One request, of a kind that the present state may allow; refusals count too, and change nothing."""
+        random = self.controller.engine.random
+        ports = list(self.controller.rows.ports)
+        kinds = {
+            "create": 10 if len(ports) < self.most_instances else 1,
+            "start": 9,
+            "stop": 6,
+            "live": 18,
+            "delete": 3,
+            "attach": 22,
+            "detach": 10,
+            "move": 16,
+        }
+        kind = random.choices(list(kinds), list(kinds.values()))[0]
+        try:
+            self._make(kind, ports)
+        except DomainError as error:
+            self.refused[kind] += 1
+            self.controller.engine.note(f"{kind} refused: {error.code}")
+        else:
+            self.accepted[kind] += 1
+
+    def _make(self, kind: str, ports: list[UUID]) -> None:
+        random, rows = self.controller.engine.random, self.controller.rows
+        if kind == "create":
+            return self.create(self._mode(), self._free_addresses(random.randint(0, 2)))
+        if kind in {"attach", "detach", "move"}:
+            return self._address(kind)
+        idle = [port for port in ports if port not in rows.claims]
+        running = [port for port in idle if rows.ports[port].node is not None]
+        archived = [port for port in idle if rows.ports[port].node is None]
+        chosen = {"start": archived, "stop": running, "live": running, "delete": idle}[kind] or ports
+        if random.random() < 0.05:
+            chosen = ports
+        if not chosen:
+            return self.create(self._mode(), ())
+        return self.change(Kind(kind), random.choice(chosen))
+
+    def _mode(self) -> str:
+        return self.controller.engine.random.choices([modes.ROUTED, modes.NAT, modes.ISOLATED], [10, 7, 1])[0]
+
+    def _free_addresses(self, number: int) -> tuple[UUID, ...]:
+        ledger = self.controller.ledger
+        free = [fip for fip in ledger.flexible_ips if ledger.tied(fip) is None]
+        return tuple(self.controller.engine.random.sample(free, min(number, len(free))))
+
+    def _address(self, kind: str) -> None:
+        """Mostly what can be done, at times what cannot."""
+        random, ledger = self.controller.engine.random, self.controller.ledger
+        careless = random.random() < 0.05
+        fips = [
+            fip
+            for fip in ledger.flexible_ips.values()
+            if careless or (fip.present is None if kind == "attach" else fip.state in {"attached", "attaching"})
+        ]
+        if not fips:
+            return self.create(self._mode(), self._free_addresses(1))
+        fip = random.choice(fips)
+        if kind == "detach":
+            return ledger.detach(fip.id)
+        source = ledger.tied(fip.id)
+        targets = [
+            target.id
+            for target in ledger.targets.values()
+            if (careless or (target.id != source and ledger.has_room(fip, target))) and self._may_have(target.id)
+        ]
+        if not targets:
+            return self.create(self._mode(), self._free_addresses(1))
+        to = random.choice(targets)
+        if kind == "attach":
+            return ledger.attach(fip.id, to)
+        return ledger.move(fip.id, source or to, to)
+
+    def _may_have(self, target: UUID) -> bool:
+        """Whether people give an instance addresses already.
+
+        One who gives and takes the very address that a creation is about to attach wedges it: the address leaves when
+        the creation ends, and the creation waits for it to have left (seed 2479, when `early` was all there was).
+        """
+        claim = self.controller.rows.claims.get(target)
+        return self.early or claim is None or claim.step is not Step.REGISTER
+
+    # --- instances ---------------------------------------------------------------------------------------------------
+
+    def create(self, mode: str, wanted: tuple[UUID, ...]) -> None:
+        controller = self.controller
+        self._made += 1
+        number = controller.engine.random.getrandbits(128)
+        port = Port(
+            UUID(int=number), f"i{self._made}", f"02:00:00:00:{self._made >> 8:02x}:{self._made & 255:02x}", mode
+        )
+        destination = self._place(port)
+        controller.rows.ports[port.id] = port
+        self._claim(port, Kind.CREATE, destination, wanted)
+        self.promised[port.id] = RUNNING
+
+    def change(self, kind: Kind, port_id: UUID) -> None:
+        rows = self.controller.rows
+        port = rows.ports[port_id]
+        if port_id in rows.claims:
+            raise InstanceBusy(f"{port.name} is being changed")
+        running = {Kind.START: False, Kind.STOP: True, Kind.LIVE: True, Kind.DELETE: None}[kind]
+        if running is not None and (port.node is not None) != running:
+            raise InstanceState(f"{port.name} cannot {kind} now")
+        destination = self._place(port) if kind in {Kind.START, Kind.LIVE} else None
+        self._claim(port, kind, destination)
+        self.controller.derive(port)
+        self.promised[port_id] = {Kind.STOP: ARCHIVED, Kind.DELETE: DELETED}.get(kind, RUNNING)
+
+    def _place(self, port: Port) -> Place:
+        """The best hypervisor with room and addresses, and those the port gets there."""
+        rows, now = self.controller.rows, self.controller.engine.now
+        exclude = frozenset({port.node} if port.node else ())
+        for host in scheduler.candidates(rows.hosts(now), NEEDED, exclude=exclude):
+            bound = self._node_bound(port, rows.nodes[host.id])
+            if bound is not None:
+                return host.id, bound
+        raise CapacityExhausted("no hypervisor that answers has room")
+
+    def _node_bound(self, port: Port, node: Node) -> list[Prefix] | None:
+        """The 10.x and legacy IPv6 a port gets on a node; None if one is exhausted."""
+        if not modes.MODES[port.mode].node_bound:
+            return []
+        held = list(self.controller.rows.node_bound)
+        found = [lowest_free(within, [p for p in held if p.version == within.version]) for within in node.prefixes]
+        return [prefix for prefix in found if prefix is not None] if None not in found else None
+
+    def _claim(self, port: Port, kind: Kind, place: Place | None, wanted: tuple[UUID, ...] = ()) -> None:
+        rows = self.controller.rows
+        number = f"placement-{len(rows.operations)}"
+        destination = None
+        if place is not None:
+            destination, bound = place
+            rows.allocations[number] = destination
+            for prefix in bound:
+                rows.node_bound[prefix] = (destination, port.id)
+        rows.operations[number] = Operation(number, kind, port.id)
+        rows.swap(None, Claim(port.id, number, kind, first_step(kind), port.node, destination, wanted))
+        self.controller.engine.note(f"{number} {kind} {port.name} {port.mode} {first_step(kind)} at {destination}")
+        self.controller.ring(bells.OPERATION, (number,))
+
+    # --- promises that changed on the way ---------------------------------------------------------------------------
+
+    def settle_promises(self) -> None:
+        """What a creation that failed, or a target that went, leaves of the promises."""
+        rows, ledger = self.controller.rows, self.controller.ledger
+        last = {operation.resource: operation for operation in rows.operations.values()}
+        for port_id, operation in last.items():
+            if operation.kind == Kind.CREATE and operation.state == "failed":
+                self.promised[port_id] = DELETED
+        for fip, target in ledger.promised.items():
+            if target is not None and target not in ledger.targets:
+                ledger.promised[fip] = None

@@ -1,0 +1,301 @@
+"""The controller's rows: dictionaries in which a claim goes from one step to the next by compare-and-swap.
+
+A transaction is what a worker does between two stops; nobody else runs meanwhile. What PostgreSQL adds to that (locks,
+constraints, snapshots) is shown on PostgreSQL, not here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address
+from uuid import UUID
+
+from services.netagent import wire
+from services.placement.move import Kind, Passage, Step
+from services.placement.scheduler import Host, Supply
+from services.placement.snapshot import Entries, Prefix, Sequenced
+
+EPOCH = 1
+UNREACHABLE_AFTER_S = 4.0
+
+Ring = Callable[[str, tuple[str, ...]], None]
+Trusts = Callable[[dict[str, str], list[tuple[wire.EntryKey, bytes]], wire.Realized], bool]
+
+
+@dataclass(slots=True)
+class Node:
+    """A machine with an agent, and how far it has confirmed what it must hold."""
+
+    id: UUID
+    name: str
+    role: str
+    endpoint: IPv4Address
+    prefixes: list[Prefix] = field(default_factory=list)  # of a hypervisor: those it gives node-bound addresses from
+    vcpus: int = 0
+    generation: int = 1
+    applied: int = 0
+    digest: wire.Digest = field(default_factory=wire.Digest)
+    seen_at: float = -1e9
+    refused: int = 0  # entries its kernel is known not to hold as asked
+    refusal: str | None = None  # why its agent takes nothing
+
+    def up(self, now: float) -> bool:
+        return now - self.seen_at < UNREACHABLE_AFTER_S
+
+
+@dataclass(slots=True)
+class Address:
+    """Our copy of one address of a port's AddressSet."""
+
+    flexible_ip: UUID
+    prefix: Prefix
+    host: str
+
+
+@dataclass(slots=True)
+class Port:
+    """An instance and its network interface, in one: its id is the target's too."""
+
+    id: UUID
+    name: str
+    mac: str
+    mode: str
+    node: UUID | None = None
+    set_revision: int = 0
+    reported_revision: int = 0
+    addresses: list[Address] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The operation that is changing a port, and how far it is."""
+
+    port: UUID
+    operation: str
+    kind: Kind
+    step: Step
+    source: UUID | None
+    destination: UUID | None
+    wanted: tuple[UUID, ...] = ()  # create: the addresses asked for
+
+    @property
+    def passage(self) -> Passage:
+        return Passage(self.kind, self.step, self.source, self.destination)
+
+
+@dataclass(slots=True)
+class Operation:
+    """A long-running change; `waits` is the code of what it waits for."""
+
+    id: str
+    kind: str
+    resource: UUID
+    state: str = "pending"
+    waits: str | None = None
+    error: str | None = None
+
+    @property
+    def final(self) -> bool:
+        return self.state in {"succeeded", "failed"}
+
+
+@dataclass(slots=True)
+class Row:
+    """One entry of what a node must hold; `removed` rows are tombstones until their generation is confirmed."""
+
+    node: UUID
+    key: wire.EntryKey
+    entry: wire.Entry
+    value: bytes
+    owner: UUID
+    generation: int
+    removed: bool = False
+    asked_by: UUID | None = None
+    failure: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What to send a node, and the digest its agent must then answer with."""
+
+    message: wire.Snapshot | wire.Delta
+    digest: dict[str, str]
+
+
+class Rows:
+    """All rows of the controller."""
+
+    def __init__(self, ring: Ring) -> None:
+        self.ring = ring
+        self.nodes: dict[UUID, Node] = {}
+        self.ports: dict[UUID, Port] = {}
+        self.claims: dict[UUID, Claim] = {}
+        self.operations: dict[str, Operation] = {}
+        self.node_bound: dict[Prefix, tuple[UUID, UUID]] = {}  # prefix → (node, port): UNIQUE (zone, prefix)
+        self.sequences: dict[Prefix, Sequenced] = {}
+        self.allocations: dict[UUID | str, UUID] = {}  # consumer → node; an instance takes one VCPU
+        self._entries: dict[UUID, dict[wire.EntryKey, Row]] = {}
+        self._of_owner: dict[UUID, dict[tuple[UUID, wire.EntryKey], Row]] = {}
+
+    # --- claims ------------------------------------------------------------------------------------------------------
+
+    def swap(self, old: Claim | None, new: Claim | None) -> bool:
+        """Put `new` in the place of `old`; False, and nothing changed, if `old` is not what is there."""
+        either = old or new
+        if either is None or self.claims.get(either.port) != old:
+            return False
+        if new is None:
+            del self.claims[either.port]
+        else:
+            self.claims[new.port] = new
+        return True
+
+    def claim_of(self, operation: str) -> Claim | None:
+        found = self.operations.get(operation)
+        claim = self.claims.get(found.resource) if found else None
+        return claim if claim and claim.operation == operation else None
+
+    def hosts(self, now: float) -> list[Host]:
+        """The hypervisors as the scheduler sees them."""
+        used: dict[UUID, int] = {}
+        for node in self.allocations.values():
+            used[node] = used.get(node, 0) + 1
+        return [
+            Host(
+                node.id,
+                node.name,
+                enabled=True,
+                up=node.up(now),
+                traits=frozenset(),
+                supplies={"VCPU": Supply(node.vcpus, 0, 1, node.vcpus, 1, 1.0, used.get(node.id, 0))},
+            )
+            for node in self.nodes.values()
+            if node.role == "hypervisor"
+        ]
+
+    def of_role(self, role: str) -> list[Node]:
+        return [node for node in self.nodes.values() if node.role == role]
+
+    # --- what nodes must hold: as `services.placement.store.entries` -----------------------------------------------
+
+    def replace(self, owner: UUID, wanted: Entries, asked_by: UUID | None = None) -> list[UUID]:
+        """Make `wanted` all that nodes hold of `owner`; return the nodes that change."""
+        held: dict[UUID, dict[wire.EntryKey, Row]] = {}
+        for (node_id, key), row in self._of_owner.get(owner, {}).items():
+            held.setdefault(node_id, {})[key] = row
+        changed = []
+        for node_id in sorted(held.keys() | wanted.keys()):
+            target = {wire.EntryKey.of(entry): entry for entry in wanted.get(node_id, ())}
+            rows = held.get(node_id, {})
+            puts = {
+                key: entry
+                for key, entry in target.items()
+                if key not in rows or rows[key].removed or rows[key].value != entry.value()
+            }
+            drops = [row for key, row in rows.items() if key not in target and not row.removed]
+            if puts or drops:
+                self._write(self.nodes[node_id], owner, puts, drops, asked_by)
+                changed.append(node_id)
+        return changed
+
+    def _write(
+        self, node: Node, owner: UUID, puts: dict[wire.EntryKey, wire.Entry], drops: list[Row], asked_by: UUID | None
+    ) -> None:
+        node.generation += 1
+        table = self._entries.setdefault(node.id, {})
+        for row in drops:
+            node.digest.remove(row.key.kind, row.key.key, row.value)
+            self._fail(row, None)
+            row.removed, row.generation, row.asked_by = True, node.generation, asked_by
+        for key, entry in puts.items():
+            before = table.get(key)
+            if before is not None:
+                if not before.removed:
+                    node.digest.remove(key.kind, key.key, before.value)
+                self._forget(before)
+            row = Row(node.id, key, entry, entry.value(), owner, node.generation)
+            table[key] = row
+            self._of_owner.setdefault(owner, {})[node.id, key] = row
+            node.digest.add(key.kind, key.key, row.value)
+
+    def _fail(self, row: Row, failure: str | None) -> None:
+        self.nodes[row.node].refused += (failure is not None) - (row.failure is not None)
+        row.failure = failure
+
+    def _forget(self, row: Row) -> None:
+        self._fail(row, None)
+        del self._entries[row.node][row.key]
+        of_owner = self._of_owner[row.owner]
+        del of_owner[row.node, row.key]
+        if not of_owner:
+            del self._of_owner[row.owner]
+
+    def batch(self, node_id: UUID, *, whole: bool) -> Batch | None:
+        """The Delta since what the node confirmed, or the Snapshot; None when there is nothing to say."""
+        node = self.nodes[node_id]
+        if node.generation == node.applied and not whole:
+            return None
+        whole = whole or node.applied == 0
+        rows = [row for row in self.entries_of(node_id) if whole or row.generation > node.applied]
+        puts = [row.entry for row in rows if not row.removed]
+        tombstones = [wire.Tombstone(row.key, row.asked_by) for row in rows if row.removed]
+        message: wire.Snapshot | wire.Delta
+        if whole:
+            message = wire.Snapshot(node_id, EPOCH, node.generation, puts, tombstones)
+        else:
+            message = wire.Delta(node_id, EPOCH, node.applied, node.generation, puts, tombstones)
+        return Batch(message, node.digest.hex())
+
+    def confirm(self, batch: Batch, realized: wire.Realized, trusts: Trusts) -> list[UUID] | None:
+        """Store what a node read back; return the owners for whom that changes something.
+
+        None, and nothing is confirmed, when it holds something else than it was sent.
+        """
+        node = self.nodes[batch.message.node]
+        failed = {
+            wire.EntryKey(wire.Kind[item.kind.upper()], bytes.fromhex(item.key)): item.code for item in realized.failed
+        }
+        table = self._entries.get(node.id, {})
+        missing = [table[key] for key in failed if key in table and not table[key].removed]
+        if not trusts(batch.digest, [(row.key, row.value) for row in missing], realized):
+            return None
+        before = node.applied
+        node.applied = max(before, min(realized.generation, node.generation))
+        node.refusal = None
+        if before == node.applied and not failed and not node.refused:
+            return []
+        owners: dict[UUID, None] = {}
+        for row in self.entries_of(node.id):
+            fresh = before < row.generation <= node.applied
+            if not fresh and row.failure is None and row.key not in failed:
+                continue
+            failure = failed.get(row.key) if row.generation <= realized.generation else row.failure
+            if row.generation > before or failure != row.failure:
+                owners[row.owner] = None
+            self._fail(row, failure)
+            if row.removed and failure is None and row.generation <= node.applied:
+                self._forget(row)
+        return list(owners)
+
+    def refuse(self, node_id: UUID, refusal: str) -> list[UUID]:
+        """The node's agent does not take what it is sent; return the owners who wait for it."""
+        node = self.nodes[node_id]
+        node.refusal = refusal
+        return list(dict.fromkeys(row.owner for row in self.entries_of(node_id) if row.generation > node.applied))
+
+    def pending(self, owner: UUID) -> list[tuple[Node, str | None]]:
+        """The nodes that have not read back what they must hold of `owner`, each with a failure if there is one."""
+        behind: dict[UUID, str | None] = {}
+        for row in self._of_owner.get(owner, {}).values():
+            node = self.nodes[row.node]
+            if row.generation > node.applied or row.failure is not None:
+                behind[row.node] = behind.get(row.node) or row.failure or node.refusal
+        return [(self.nodes[node_id], behind[node_id]) for node_id in sorted(behind)]
+
+    def entries_of(self, node_id: UUID) -> list[Row]:
+        return list(self._entries.get(node_id, {}).values())
+
+    def owners(self) -> list[UUID]:
+        """All that any node must hold something of, or give something up of."""
+        return list(self._of_owner)
