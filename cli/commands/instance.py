@@ -8,11 +8,13 @@ import typer
 from godwit_client import Connection, answer
 from godwit_client.placement import models as wire
 from godwit_client.placement.api.instances import (
+    convert_instance,
     create_instance,
     delete_instance,
     get_instance,
     list_instances,
     move_instance,
+    revert_instance,
     start_instance,
     stop_instance,
 )
@@ -128,6 +130,22 @@ def move(
     found = find.instance(api, instance)
     body = wire.InstanceMove(to=to)
     _follow(api, answer(move_instance.sync_detailed(found.id, client=api.placement, body=body)), wait, as_json)
+
+
+@app.command()
+def convert(context: typer.Context, instance: Instance, wait: Wait = True, as_json: AsJson = False) -> None:
+    """Take an instance off the central NAT while it works. Every public address is kept."""
+    api = session_of(context).api
+    found = find.instance(api, instance)
+    _follow(api, answer(convert_instance.sync_detailed(found.id, client=api.placement)), wait, as_json)
+
+
+@app.command()
+def revert(context: typer.Context, instance: Instance, wait: Wait = True, as_json: AsJson = False) -> None:
+    """Put a converted instance back behind the central NAT while it works."""
+    api = session_of(context).api
+    found = find.instance(api, instance)
+    _follow(api, answer(revert_instance.sync_detailed(found.id, client=api.placement)), wait, as_json)
 
 
 @app.command()

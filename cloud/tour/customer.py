@@ -22,11 +22,13 @@ from godwit_client.ipam.api.flexible_ips import (
 from godwit_client.ipam.api.operations import get_operation as get_ipam_operation
 from godwit_client.placement import models as placement
 from godwit_client.placement.api.instances import (
+    convert_instance,
     create_instance,
     delete_instance,
     get_instance,
     list_instances,
     move_instance,
+    revert_instance,
     start_instance,
     stop_instance,
 )
@@ -115,6 +117,12 @@ class Customer:
     def move(self, one: placement.Instance, to: str | None = None) -> placement.Operation:
         body = placement.InstanceMove(to=to)
         return answer(move_instance.sync_detailed(one.id, client=self.api.placement, body=body))
+
+    def convert(self, one: placement.Instance) -> placement.Operation:
+        return answer(convert_instance.sync_detailed(one.id, client=self.api.placement))
+
+    def revert(self, one: placement.Instance) -> placement.Operation:
+        return answer(revert_instance.sync_detailed(one.id, client=self.api.placement))
 
     def stop(self, one: placement.Instance) -> placement.Operation:
         return answer(stop_instance.sync_detailed(one.id, client=self.api.placement))

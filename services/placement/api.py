@@ -178,6 +178,30 @@ def move_instance(instance_id: UUID, body: wire.InstanceMove, call: Operator) ->
     return call.run(lambda tx: product.move(tx, call.principal, instance_id, body, call.expected_revision), 202)
 
 
+@router.post(
+    "/instances/{instance_id}:convert",
+    operation_id="convertInstance",
+    tags=["instances"],
+    status_code=202,
+    response_model=wire.Operation,
+)
+def convert_instance(instance_id: UUID, call: Member) -> Response:
+    """Take an instance off the central NAT while it works: `nat` becomes `hostnat`, every address is kept."""
+    return call.run(lambda tx: product.convert(tx, call.principal, instance_id, call.expected_revision), 202)
+
+
+@router.post(
+    "/instances/{instance_id}:revert",
+    operation_id="revertInstance",
+    tags=["instances"],
+    status_code=202,
+    response_model=wire.Operation,
+)
+def revert_instance(instance_id: UUID, call: Member) -> Response:
+    """The way back: `hostnat` becomes `nat` again, the guest undisturbed."""
+    return call.run(lambda tx: product.revert(tx, call.principal, instance_id, call.expected_revision), 202)
+
+
 @router.delete(
     "/instances/{instance_id}",
     operation_id="deleteInstance",

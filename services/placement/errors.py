@@ -156,6 +156,30 @@ class SameHypervisor(Conflict):
     code = "placement.instance.same_hypervisor"
 
 
+class ConversionMode(Conflict):
+    """The port is not in the mode that the conversion starts from."""
+
+    code = "placement.conversion.mode"
+
+
+class ConversionMoved(Conflict):
+    """The port's 10.x belongs to another hypervisor than it is on; the central NAT would not find it."""
+
+    code = "placement.conversion.moved"
+
+
+class ConversionStack(Conflict):
+    """Ports are converted in zones that run both stacks."""
+
+    code = "placement.conversion.stack"
+
+
+class ConversionAddress(Conflict):
+    """The instance has no public address that a conversion could keep."""
+
+    code = "placement.conversion.no_address"
+
+
 class OperationUnknown(NotFound):
     """There is no such operation."""
 

@@ -271,6 +271,7 @@ class Claim(Base):
     source_id: Mapped[UUID | None] = mapped_column(ForeignKey("node.id"))
     destination_id: Mapped[UUID | None] = mapped_column(ForeignKey("node.id"))
     consumer: Mapped[UUID] = mapped_column(default=uuid4)  # holds the move's own allocation
+    settled_at: Mapped[datetime | None]  # conversion: when nothing but time was missing at this step
     requested: Mapped[dict[str, Any]] = mapped_column(default=dict)  # create: the addresses asked for
 
 

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-NAT, ROUTED, ISOLATED = "nat", "routed", "isolated"
+NAT, HOSTNAT, ROUTED, ISOLATED = "nat", "hostnat", "routed", "isolated"
 
 
 @dataclass(frozen=True, slots=True)
 class Mode:
-    """`announces`: its hypervisor announces each flexible IP. `node_bound`: it has a 10.x and a legacy IPv6."""
+    """`node_bound`: its guest has a 10.x and a legacy IPv6, of a node's prefixes. `rebinds`: new ones on each node."""
 
     limit_ipv4: int  # flexible addresses per port
     limit_ipv6: int
-    announces: bool
     node_bound: bool
+    rebinds: bool
 
 
 MODES = {
-    NAT: Mode(limit_ipv4=1, limit_ipv6=0, announces=False, node_bound=True),
-    ROUTED: Mode(limit_ipv4=5, limit_ipv6=5, announces=True, node_bound=False),
-    ISOLATED: Mode(limit_ipv4=0, limit_ipv6=0, announces=False, node_bound=False),
+    NAT: Mode(limit_ipv4=1, limit_ipv6=0, node_bound=True, rebinds=True),
+    HOSTNAT: Mode(limit_ipv4=1, limit_ipv6=0, node_bound=True, rebinds=False),
+    ROUTED: Mode(limit_ipv4=5, limit_ipv6=5, node_bound=False, rebinds=False),
+    ISOLATED: Mode(limit_ipv4=0, limit_ipv6=0, node_bound=False, rebinds=False),
 }
-OF_STACK = {  # the first is what a new instance gets
+OF_STACK = {  # what instances can be made with; the first is what a new instance gets
     "nat": (NAT, ISOLATED),
     "dual": (ROUTED, NAT, ISOLATED),
     "routed": (ROUTED, ISOLATED),

@@ -14,10 +14,12 @@ import structlog
 from common.db import Database, Transaction
 from common.errors import Conflict, DomainError, Invalid, NotFound, Unavailable
 from services.ipam.client import IpamClient
-from services.placement import ledger, move
+from services.placement import ledger, modes, move
 from services.placement.address_sets import AddressSets, store_addresses
-from services.placement.agents import Agents
-from services.placement.desired import derive_port, passage_of
+from services.placement.conversion.port import PortConversions
+from services.placement.conversion.steps import CONVERSIONS
+from services.placement.desired import announced_prefixes, derive_port, passage_of
+from services.placement.edges import Edges
 from services.placement.model import Claim, Operation, Port
 from services.placement.move import Advance, Facts, Kind, Step
 from services.placement.store import instances, nodes, operations
@@ -29,9 +31,10 @@ log = structlog.get_logger()
 class Progress:
     """Drives the operations of ports."""
 
-    def __init__(self, database: Database, agents: Agents, ipam: IpamClient, sync: NodeSync, sets: AddressSets) -> None:
+    def __init__(self, database: Database, edges: Edges, ipam: IpamClient, sync: NodeSync, sets: AddressSets) -> None:
         self._db = database
-        self._agents = agents
+        self._edges = edges
+        self._conversions = PortConversions(database, edges, sync)
         self._ipam = ipam
         self._sync = sync
         self._sets = sets
@@ -48,6 +51,8 @@ class Progress:
             port = instances.port(tx, claim.port_id) if claim else None
         if claim is None or port is None:
             return False
+        if claim.kind in CONVERSIONS:
+            return self._conversions.step(claim, port)
         self._sync.port(port.id)
         try:
             outside = self._outside_facts(claim, port)
@@ -99,20 +104,11 @@ class Progress:
 
     def _converged(self, claim: Claim, port: Port) -> bool:
         """Whether the edge's kernel sends every announced address of the port to the destination, and there alone."""
-        if port.mode != "routed" or not port.addresses or claim.destination_id is None:
+        if claim.destination_id is None:
             return True
-        prefixes = [str(address.prefix) for address in port.addresses]
         with self._db.transaction() as tx:
-            destination = nodes.node(tx, claim.destination_id)
-            edges = nodes.nodes_of_zone(tx, port.instance.zone, "edge")
-        if destination is None:
-            return False
-        here = ([str(destination.endpoint)], [str(destination.endpoint_ipv6)])
-        for edge in edges:
-            routes = self._agents.of(edge.id, edge.agent_url).edge_routes(prefixes)
-            if any(route.next_hops not in here for route in routes):
-                return False
-        return True
+            prefixes = announced_prefixes(tx, port)
+        return self._edges.all_send(port.instance.zone, prefixes, claim.destination_id)
 
     def _advance(self, tx: Transaction, claim: Claim, operation: Operation, step: Step) -> None:
         port = instances.port(tx, claim.port_id, lock=True)
@@ -133,7 +129,8 @@ class Progress:
         instance = port.instance
         kind = Kind(claim.kind)
         nodes.transfer(tx, claim.consumer, instance.id)
-        instances.free_node_addresses(tx, port, keep=claim.destination_id)
+        if modes.MODES[port.mode].rebinds or kind is Kind.DELETE:
+            instances.free_node_addresses(tx, port, keep=claim.destination_id)
         port.node_id = claim.destination_id
         instance.revision += 1
         destination = nodes.node(tx, claim.destination_id) if claim.destination_id else None

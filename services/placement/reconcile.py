@@ -14,6 +14,7 @@ from services.placement import bells
 from services.placement.address_sets import AddressSets
 from services.placement.agents import Agents
 from services.placement.desired import derive_zone
+from services.placement.edges import Edges
 from services.placement.products import instance
 from services.placement.progress import Progress
 from services.placement.store import instances, nodes, operations
@@ -28,7 +29,7 @@ class Reconciler:
         self._ipam = ipam
         self.sync = NodeSync(database, agents)
         self.sets = AddressSets(database, ipam, self.sync)
-        self.progress = Progress(database, agents, ipam, self.sync, self.sets)
+        self.progress = Progress(database, Edges(database, agents), ipam, self.sync, self.sets)
 
     def pools(self) -> None:
         """Fetch the zones' public prefixes from the ledger; the edges and the gateways answer for them."""

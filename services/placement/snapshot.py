@@ -12,7 +12,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Interface, IP
 from uuid import UUID
 
 from services.netagent import wire
-from services.placement import modes
+from services.placement.conversion.steps import Path
 from services.placement.move import Seat, announcer
 
 Prefix = IPv4Network | IPv6Network
@@ -45,11 +45,15 @@ class FlexibleAddress:
 
 @dataclass(frozen=True, slots=True)
 class NodeBound:
-    """A 10.x or legacy IPv6 of the port, and the node whose prefix it is from."""
+    """A 10.x or legacy IPv6 of the port, and the node whose prefix it is from.
+
+    `sequence`: it went along to another node, and is announced on its own.
+    """
 
     node: UUID
     prefix: Prefix
     host: Interface
+    sequence: Sequenced | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,9 @@ class PortFacts:
     port: UUID
     name: str
     mac: str
-    mode: str
+    path: Path | None  # how far the central NAT, or its own hypervisor's, serves it; None: neither
+    owns: bool  # the guest has its flexible addresses itself
+    rebinds: bool  # it gets other node-bound addresses on each node
     seats: Sequence[Seat]
     addresses: Sequence[FlexibleAddress]
     node_bound: Sequence[NodeBound]
@@ -75,26 +81,36 @@ def port_entries(facts: PortFacts) -> Entries:
     entries: Entries = {}
     last = facts.seats[-1].node if facts.seats else None
     for seat in facts.seats:
+        fallback = facts.endpoints[seat.fallback] if seat.fallback else wire.NOWHERE
         entries[seat.node] = [
             wire.Port(facts.port, bytes.fromhex(facts.mac.replace(":", "")), seat.state, facts.name),
-            *_seat_addresses(facts, seat, newest=seat.node == last),
+            *_node_bound(facts, seat, fallback, newest=seat.node == last),
+            *_flexible(facts, seat, fallback),
         ]
-    if facts.mode == modes.NAT and facts.seats and (mapping := _mappings(facts)):
+    if facts.path is not None and facts.path.mapping and (mapping := _mappings(facts)):
         entries.update(dict.fromkeys(facts.gateways, mapping))
     return entries
 
 
-def _seat_addresses(facts: PortFacts, seat: Seat, *, newest: bool) -> list[wire.Entry]:
-    fallback = facts.endpoints[seat.fallback] if seat.fallback else wire.NOWHERE
+def _node_bound(facts: PortFacts, seat: Seat, fallback: IPv4Address, *, newest: bool) -> list[wire.Entry]:
+    """Those that change with the node: the destination takes the source's along until the source is withdrawn."""
     seated = {other.node for other in facts.seats}
-    found: list[wire.Entry] = [
-        # The destination takes the source's along until the source is withdrawn; the source has its own alone.
-        wire.Address(bound.prefix, facts.port, bound.host, 0, fallback)
+    return [
+        wire.Address(
+            bound.prefix,
+            facts.port,
+            bound.host,
+            bound.sequence.on(seat.node) if bound.sequence and seat.announces else 0,
+            fallback,
+        )
         for bound in facts.node_bound
-        if bound.node == seat.node or (newest and bound.node in seated)
+        if not facts.rebinds or bound.node == seat.node or (newest and bound.node in seated)
     ]
-    if modes.MODES[facts.mode].announces:
-        found += [
+
+
+def _flexible(facts: PortFacts, seat: Seat, fallback: IPv4Address) -> list[wire.Entry]:
+    if facts.owns:
+        return [
             wire.Address(
                 address.prefix,
                 facts.port,
@@ -104,22 +120,44 @@ def _seat_addresses(facts: PortFacts, seat: Seat, *, newest: bool) -> list[wire.
             )
             for address in facts.addresses
         ]
-    return found
+    path, private = facts.path, next(iter(_private(facts)), None)
+    if path is None or not path.inbound or private is None:
+        return []
+    return [
+        wire.HostNat(
+            facts.port,
+            public,
+            private,
+            path.inbound,
+            path.outbound,
+            address.sequence.on(seat.node) if path.announced and seat.announces else 0,
+            fallback,
+        )
+        for address in facts.addresses
+        if isinstance(public := address.prefix.network_address, IPv4Address)
+    ]
+
+
+def _private(facts: PortFacts) -> dict[IPv4Address, UUID]:
+    """The port's 10.x addresses that are in use, and the node each is of."""
+    seated = {seat.node for seat in facts.seats}
+    return {
+        address: bound.node
+        for bound in facts.node_bound
+        if isinstance(address := bound.prefix.network_address, IPv4Address)
+        and (bound.node in seated or not facts.rebinds)
+    }
 
 
 def _mappings(facts: PortFacts) -> list[wire.Entry]:
-    seated = {seat.node for seat in facts.seats}
     found: list[wire.Entry] = []
     for address in facts.addresses:
         public = address.prefix.network_address
-        if not isinstance(public, IPv4Address):
+        if not isinstance(public, IPv4Address) or not facts.seats:
             continue
-        for bound in facts.node_bound:
-            private = bound.prefix.network_address
-            if not isinstance(private, IPv4Address) or bound.node not in seated:
-                continue
+        for private, node in _private(facts).items():
             found.append(wire.Outbound(private, public))
-            if bound.node == announcer(facts.seats):
+            if node == announcer(facts.seats):
                 found.append(wire.Inbound(public, private))
     return found
 

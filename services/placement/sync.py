@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
@@ -14,15 +14,20 @@ from services.netagent.client import BaseMismatch, StaleGeneration
 from services.netagent.wire import Snapshot
 from services.placement import bells
 from services.placement.agents import Agents
+from services.placement.model import Node
 from services.placement.move import Pending
 from services.placement.store import entries, instances, nodes
 
 log = structlog.get_logger()
 
 
+def describe(behind: Sequence[tuple[Node, str | None]]) -> tuple[Pending, ...]:
+    return tuple(Pending(node.name, nodes.up(node), failure) for node, failure in behind)
+
+
 def pending(tx: Transaction, port_id: UUID) -> tuple[Pending, ...]:
     """The nodes that have not read back what they must hold of a port."""
-    return tuple(Pending(node.name, nodes.up(node), failure) for node, failure in entries.pending(tx, port_id))
+    return describe(entries.pending(tx, port_id))
 
 
 def reachable_behind(tx: Transaction, port_id: UUID) -> list[UUID]:

@@ -47,6 +47,7 @@ class Mode(enum.StrEnum):
     """How a port's public addresses reach its guest."""
 
     NAT = "nat"
+    HOSTNAT = "hostnat"  # what a conversion makes of `nat`: rewritten at the guest's own link
     ROUTED = "routed"
     ISOLATED = "isolated"
 
@@ -61,6 +62,7 @@ class InstanceState(enum.StrEnum):
     ARCHIVED = "archived"
     STARTING = "starting"
     DELETING = "deleting"
+    CONVERTING = "converting"
 
 
 # --- zones and nodes (operator) --------------------------------------------------------------------------------------

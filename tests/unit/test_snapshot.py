@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 
 from services.netagent import wire
+from services.placement.conversion.steps import Stage, path
 from services.placement.move import PATHS, Kind, Passage, Step, seats
 from services.placement.snapshot import (
     FlexibleAddress,
@@ -36,7 +37,9 @@ def facts(mode: str, step: Step | None, *, moved: bool = False) -> PortFacts:
         port=PORT,
         name="web",
         mac="02:00:00:00:00:07",
-        mode=mode,
+        path=path(Stage.NAT) if mode == "nat" else None,
+        owns=mode == "routed",
+        rebinds=mode == "nat",
         seats=seats(SOURCE, passage),
         addresses=[FlexibleAddress(prefix, ip_interface(hosts[prefix]), sequence) for prefix in addresses],
         node_bound=bound if mode == "nat" and step else bound[:1] if mode == "nat" else [],
@@ -109,7 +112,7 @@ def test_an_isolated_port_has_a_link_and_no_address_anywhere() -> None:
 
 
 def test_an_archived_port_leaves_nothing_anywhere() -> None:
-    archived = PortFacts(PORT, "web", "02:00:00:00:00:07", "routed", (), [], [], [GATEWAY], {})
+    archived = PortFacts(PORT, "web", "02:00:00:00:00:07", None, True, False, (), [], [], [GATEWAY], {})
     assert port_entries(archived) == {}
 
 
@@ -119,3 +122,49 @@ def test_each_role_answers_for_its_prefixes() -> None:
     assert node_entries("hypervisor", own, zone, peers) == [wire.NodePrefix(own[0]), wire.Peer(peers[0])]
     assert node_entries("gateway", [], zone, peers) == [wire.NodePrefix(zone[0])]
     assert node_entries("edge", [], zone, peers) == [wire.Aggregate(zone[0]), wire.Aggregate(zone[1])]
+
+
+def converting(stage: Stage, *, moved: bool = False) -> PortFacts:
+    """A port of mode nat at a stage of its conversion; `moved`: in mode hostnat, and on DESTINATION since."""
+    at = DESTINATION if moved else SOURCE
+    bound = NodeBound(SOURCE, OLD, ip_interface(OLD), Sequenced(1, DESTINATION, None) if moved else None)
+    return PortFacts(
+        port=PORT,
+        name="web",
+        mac="02:00:00:00:00:07",
+        path=path(stage),
+        owns=False,
+        rebinds=not moved,
+        seats=seats(at, None),
+        addresses=[FlexibleAddress(PUBLIC, ip_interface("198.18.16.7/32"), Sequenced(3, at, None))],
+        node_bound=[bound],
+        gateways=[GATEWAY],
+        endpoints=ENDPOINTS,
+    )
+
+
+@pytest.mark.parametrize(
+    ("stage", "mapped", "rewrite"),
+    [
+        (Stage.NAT, True, None),
+        (Stage.PREPARED, True, (True, False, 0)),
+        (Stage.ANNOUNCED, True, (True, False, 3)),
+        (Stage.OUTBOUND, True, (True, True, 3)),
+        (Stage.SWITCHED, False, (True, True, 3)),
+    ],
+)
+def test_a_conversion_adds_the_new_path_before_it_takes_the_old_one_away(
+    stage: Stage, mapped: bool, rewrite: tuple[bool, bool, int] | None
+) -> None:
+    entries = port_entries(converting(stage))
+    assert (GATEWAY in entries) == mapped
+    found = [
+        (entry.inbound, entry.outbound, entry.sequence) for entry in entries[SOURCE] if isinstance(entry, wire.HostNat)
+    ]
+    assert found == ([] if rewrite is None else [rewrite])
+
+
+def test_a_converted_port_that_moved_takes_its_private_address_along_and_announces_it() -> None:
+    entries = port_entries(converting(Stage.SWITCHED, moved=True))
+    assert set(entries) == {DESTINATION}
+    assert announced(entries[DESTINATION]) == {OLD: 1}

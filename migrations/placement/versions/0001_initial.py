@@ -229,6 +229,7 @@ def upgrade() -> None:
         sa.Column("source_id", sa.Uuid(), nullable=True),
         sa.Column("destination_id", sa.Uuid(), nullable=True),
         sa.Column("consumer", sa.Uuid(), nullable=False),
+        sa.Column("settled_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("requested", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.ForeignKeyConstraint(["destination_id"], ["node.id"], name=op.f("fk_claim_destination_id")),
         sa.ForeignKeyConstraint(["operation_id"], ["operation.id"], name=op.f("fk_claim_operation_id")),

@@ -32,7 +32,7 @@ class Path:
 
 
 def path(stage: Stage) -> Path:
-    """What `stage` asks of the nodes."""
+    """What `stage` asks of the nodes. A port in mode `nat` is at NAT, one in mode `hostnat` at SWITCHED."""
     return Path(
         mapping=stage < Stage.SWITCHED,
         inbound=stage >= Stage.PREPARED,
@@ -40,6 +40,10 @@ def path(stage: Stage) -> Path:
         outbound=stage >= Stage.OUTBOUND,
     )
 
+
+CONVERT, REVERT = "convert", "revert"
+CONVERSIONS = frozenset({CONVERT, REVERT})
+"""Kinds of the claim a conversion holds on a port while it is between two modes."""
 
 SETTLE_S = 1.0  # longer than the worst transit to a gateway: both paths are live, so waiting costs nothing
 

@@ -12,9 +12,14 @@ from common.db import Transaction, violated
 from common.operations import OperationState
 from common.web import Page, Paging, check_revision
 from services.placement import bells, modes, scheduler, wire
-from services.placement.desired import derive_port, passage_of
+from services.placement.conversion.steps import CONVERSIONS, CONVERT, REVERT, Stage
+from services.placement.desired import announces, derive_port, passage_of
 from services.placement.errors import (
     CapacityExhausted,
+    ConversionAddress,
+    ConversionMode,
+    ConversionMoved,
+    ConversionStack,
     FlavorUnknown,
     HypervisorChosen,
     HypervisorsSilent,
@@ -32,7 +37,7 @@ from services.placement.errors import (
     ZoneUnknown,
 )
 from services.placement.model import Claim, Flavor, Instance, Operation, Port, Prefix, Zone
-from services.placement.move import Kind, announcer, first_step, progress, seats
+from services.placement.move import Kind, announcer, first_step, seats
 from services.placement.node_addresses import host_of, lowest_free
 from services.placement.service.operations import operation_wire, project_of
 from services.placement.snapshot import Sequenced
@@ -85,6 +90,8 @@ def page(
 
 
 def state_of(port: Port) -> wire.InstanceState:
+    if port.claim is not None and port.claim.kind in CONVERSIONS:
+        return wire.InstanceState.CONVERTING
     if port.claim is not None:
         return {
             Kind.CREATE: wire.InstanceState.CREATING,
@@ -117,7 +124,7 @@ def instance_wire(tx: Transaction, instance: Instance) -> wire.Instance:
 
 def _port_wire(tx: Transaction, port: Port) -> wire.Port:
     where = seats(port.node_id, passage_of(port.claim))
-    announced = announcer(where) is not None and modes.MODES[port.mode].announces
+    announced = announcer(where) is not None and announces(port)
     sequences = instances.sequences(tx, [address.prefix for address in port.addresses])
     flexible = [
         wire.PortAddress(
@@ -228,6 +235,40 @@ def delete(tx: Transaction, principal: Principal, instance_id: UUID, expected: i
     return operation_wire(operation)
 
 
+def convert(tx: Transaction, principal: Principal, instance_id: UUID, expected: int | None) -> wire.Operation:
+    """Take a port off the central NAT, the guest undisturbed: nat → hostnat. Raises ConversionMode, ConversionStack."""
+    instance = _ready(tx, principal, instance_id, expected, running=None)
+    zone = nodes.zone(tx, instance.zone)
+    if zone is None or zone.stack != wire.Stack.DUAL:
+        raise ConversionStack(f"zone {instance.zone} has the stack {zone.stack if zone else '?'}, not dual")
+    if not any(address.prefix.version == 4 for address in instance.port.addresses):
+        raise ConversionAddress(f"{instance.name} has no public IPv4 address to keep")
+    return _conversion(tx, instance, CONVERT, modes.NAT, Stage.NAT)
+
+
+def revert(tx: Transaction, principal: Principal, instance_id: UUID, expected: int | None) -> wire.Operation:
+    """Put a port back behind the central NAT, the guest undisturbed: hostnat → nat.
+
+    Raises ConversionMode, ConversionMoved.
+    """
+    instance = _ready(tx, principal, instance_id, expected, running=None)
+    home = next((held.node_id for held in instance.port.node_addresses), instance.port.node_id)
+    if instance.port.node_id not in {None, home}:
+        node = nodes.node(tx, home) if home else None
+        raise ConversionMoved(
+            f"{instance.name} has moved since, its 10.x with it; move it to {node and node.name} first"
+        )
+    return _conversion(tx, instance, REVERT, modes.HOSTNAT, Stage.SWITCHED)
+
+
+def _conversion(tx: Transaction, instance: Instance, kind: str, mode: str, stage: Stage) -> wire.Operation:
+    port = instance.port
+    if port.mode != mode:
+        raise ConversionMode(f"{instance.name} is in mode {port.mode}, not {mode}")
+    operation = _operation(tx, port, kind, stage.name.lower())
+    return operation_wire(operation)
+
+
 def _ready(
     tx: Transaction, principal: Principal, instance_id: UUID, expected: int | None, *, running: bool | None
 ) -> Instance:
@@ -244,25 +285,30 @@ def _ready(
 
 
 def _claim(tx: Transaction, port: Port, kind: Kind) -> tuple[Claim, Operation]:
-    name = "move" if kind is Kind.LIVE else str(kind)
+    operation = _operation(tx, port, str(kind), first_step(kind), "move" if kind is Kind.LIVE else str(kind))
+    assert port.claim is not None  # noqa: S101  just made
+    return port.claim, operation
+
+
+def _operation(tx: Transaction, port: Port, kind: str, step: str, name: str | None = None) -> Operation:
+    """The Operation that changes a port from now on, and its claim to it."""
     resource = f"/placement/v1/instances/{port.target_id}"
-    operation = operations.add(tx, f"instance.{name}", resource, port.instance.project)
-    claim = Claim(
+    operation = operations.add(tx, f"instance.{name or kind}", resource, port.instance.project)
+    operation.reach(step, 0.0)
+    operation.state = OperationState.PENDING
+    port.claim = Claim(
         port_id=port.id,
         operation_id=operation.id,
         kind=kind,
-        step=first_step(kind),
+        step=step,
         source_id=port.node_id,
         destination_id=None,
     )
-    operation.reach(claim.step, progress(kind, first_step(kind)))
-    operation.state = OperationState.PENDING
-    tx.session.add(claim)
-    port.claim = claim
+    tx.session.add(port.claim)
     port.instance.revision += 1
     tx.session.flush()
     tx.ring(bells.OPERATION, operation.id)
-    return claim, operation
+    return operation
 
 
 def _place(tx: Transaction, principal: Principal, port: Port, claim: Claim, wanted: str | None) -> None:
@@ -327,7 +373,8 @@ def _has_addresses(tx: Transaction, port: Port, node_id: UUID) -> bool:
 def _node_addresses(tx: Transaction, port: Port, node_id: UUID) -> list[Prefix]:
     """The 10.x and legacy IPv6 a port gets on a node, whose supply is ours. Raises PrefixExhausted."""
     node = nodes.node(tx, node_id)
-    if node is None or not modes.MODES[port.mode].node_bound:
+    mode = modes.MODES[port.mode]
+    if node is None or not mode.node_bound or (port.node_addresses and not mode.rebinds):
         return []
     found = []
     for within in (node.private_prefix, node.legacy_prefix):

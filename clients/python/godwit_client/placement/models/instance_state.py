@@ -3,6 +3,7 @@ from enum import StrEnum
 
 class InstanceState(StrEnum):
     ARCHIVED = "archived"
+    CONVERTING = "converting"
     CREATING = "creating"
     DELETING = "deleting"
     MOVING = "moving"

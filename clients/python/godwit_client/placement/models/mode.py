@@ -2,6 +2,7 @@ from enum import StrEnum
 
 
 class Mode(StrEnum):
+    HOSTNAT = "hostnat"
     ISOLATED = "isolated"
     NAT = "nat"
     ROUTED = "routed"
