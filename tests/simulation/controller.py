@@ -17,6 +17,7 @@ from common.errors import Conflict, DomainError, Invalid, NotFound, Unavailable
 from services.netagent.errors import BaseMismatch, StaleGeneration
 from services.netagent.wire import Snapshot, State
 from services.placement import bells, modes
+from services.placement.conversion.steps import Stage, path
 from services.placement.errors import LedgerUnavailable
 from services.placement.move import Advance, Facts, Kind, Pending, Seat, Step, announcer, unrealized
 from services.placement.node_addresses import host_of
@@ -172,6 +173,7 @@ class Controller:
         rows = self.rows
         claim = rows.claims.get(port.id)
         where = self.decisions.seats(port.node, claim.passage if claim else None)
+        nat_path = path(Stage.NAT) if port.mode == modes.NAT else None  # a conversion's claim will say another stage
         bound = sorted(
             ((prefix, node) for prefix, (node, holder) in rows.node_bound.items() if holder == port.id),
             key=lambda held: (held[0].version, int(held[0].network_address)),
@@ -180,18 +182,20 @@ class Controller:
             port=port.id,
             name=port.name,
             mac=port.mac,
-            mode=port.mode,
+            path=nat_path,
+            owns=port.mode == modes.ROUTED,
+            rebinds=modes.MODES[port.mode].rebinds,
             seats=where,
             addresses=self._addresses(port, where),
             node_bound=[NodeBound(node, prefix, host_of(prefix)) for prefix, node in bound],
-            gateways=[node.id for node in rows.of_role("gateway")] if port.mode == modes.NAT else [],
+            gateways=[node.id for node in rows.of_role("gateway")] if nat_path and nat_path.mapping else [],
             endpoints={seat.node: rows.nodes[seat.node].endpoint for seat in where},
         )
         rows.replace(port.id, self.decisions.port_entries(facts), port.id)
 
     def _addresses(self, port: Port, where: tuple[Seat, ...]) -> list[FlexibleAddress]:
         from_node = announcer(where)
-        if modes.MODES[port.mode].announces and from_node is not None:
+        if port.mode == modes.ROUTED and from_node is not None:
             for address in port.addresses:
                 self._announce_from(address.prefix, from_node)
         unannounced = Sequenced(0, None, None)
