@@ -147,12 +147,12 @@ def test_an_error_about_others_keeps_their_addresses(shared: Host) -> None:
 
 
 def test_what_lies_behind_a_packet_is_no_part_of_what_it_quotes(shared: Host) -> None:
-    """Ten bytes of a header quoted, and the rest of it as padding."""
+    """A header quoted up to its addresses, which follow as padding."""
     inner = udp(PEER, WEB_10)
 
-    left = shared.guest_sends(from_a(quoting(inner[:10], (WEB_10, PEER)) + inner[10:]))
+    left = shared.guest_sends(from_a(quoting(inner[:12], (WEB_10, PEER)) + inner[12:]))
 
-    assert packets(left) == [hop(quoting(inner[:10], (WEB, PEER)))]
+    assert packets(left) == [hop(quoting(inner[:12], (WEB, PEER)))]
 
 
 def test_a_udp_checksum_that_comes_out_as_0_is_stored_as_ffff(shared: Host) -> None:
@@ -175,6 +175,19 @@ def test_what_a_gateway_refuses_is_refused_here(shared: Host, packet: bytes, rea
     head = model.readdressed(packet[:20], p.packed(WEB_10), p.packed(PEER))
     assert shared.guest_sends(from_a(head + packet[20:])) == []
     assert shared.guard.counters()[reason] == before + 1
+
+
+SEGMENTS = {p.ICMP: p.icmp(8, 0, 7, b""), p.UDPLITE: p.udplite(WEB_10, PEER, b""), p.TCP: p.tcp(WEB_10, PEER, b"")}
+
+
+@pytest.mark.parametrize("fragment", [0, p.MORE], ids=["whole", "first fragment"])
+@pytest.mark.parametrize("protocol", list(SEGMENTS))
+def test_what_lies_behind_a_packet_is_no_part_of_its_header(shared: Host, protocol: int, fragment: int) -> None:
+    """A header but for its last byte, which follows as padding."""
+    segment = SEGMENTS[protocol]
+    packet = p.ipv4(WEB_10, PEER, protocol, segment[:-1], fragment=fragment)
+
+    assert shared.guest_sends(from_a(packet + segment[-1:] + bytes(20))) == []
 
 
 PEERS = [

@@ -92,6 +92,8 @@ def test_private_peers_are_sampled(host: Host) -> None:
     host.guest_sends(from_a(udp("10.3.3.3", "10.9.0.8")))  # another's source: stopped by the guard
     host.fabric_sends(from_fabric(udp("10.9.0.7", WEB_10)))
     host.fabric_sends(from_fabric(udp(PEER, WEB_10)))
+    host.open("leg-a", MAC, f"{WEB}/32")
+    host.guest_sends(from_a(udp(WEB, "10.9.0.6")))  # a routed address of its own: no peer of the private one
 
     assert peers("leg-a") == {DB_10: (0, 2), "10.9.0.9": (0, 1), "10.9.0.7": (1, 0)}
     assert peers("leg-b") == {WEB_10: (2, 0)}
