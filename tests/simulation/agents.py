@@ -41,6 +41,7 @@ class Agent:
         self.kernel = memory.Kernel(name, world)
         self.checkpoint = MemoryCheckpoint()
         self.disturbed = False
+        self.lost_legs = False  # a leaving leg that went is made anew as leaving, and its guest hears nobody
         self.refuses: Callable[[Entry], bool] | None = None
         self.dies_at: type[Entry] | None = None  # at the first write to that table
         self._touched = touched
@@ -73,7 +74,7 @@ class Agent:
     def reboot(self) -> None:
         """Power off: the kernel's rows are gone, the checkpoint is not."""
         self.kill()
-        self.disturbed = True
+        self.disturbed = self.lost_legs = True
         for link in list(self.kernel.table(Leg)):
             self.kernel.remove(Leg, link)
         self.kernel.rows.clear()
@@ -151,6 +152,7 @@ class Agent:
             self._touched(self)
             return type(row).__name__
         table = random.choice(tables)
+        self.lost_legs |= table is Leg
         self.kernel.remove(table, random.choice(sorted(self.kernel.rows[table], key=str)))
         self._touched(self)
         return str(table.__name__)

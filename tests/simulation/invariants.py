@@ -160,7 +160,7 @@ class Invariants:
         fallback = agent.kernel.table(Fallback).get(prefix)
         peer = self._at(fallback.peer) if fallback else None
         involved = [self._names[name] for name, _ in world.legs.get(leg.guest, ())] + ([peer] if peer else [])
-        if any(other.disturbed for other in involved):
+        if any(other.disturbed for other in involved) or (heard is None and any(other.lost_legs for other in involved)):
             return None
         if peer is None or heard is None or heard[0] != peer.name:
             return f", whose guest is at {heard}"
