@@ -31,8 +31,8 @@ cloud: setup ## Start a cloud on this machine and leave it running (root)
 	@$(BIN)/godwit cloud up
 
 .PHONY: test
-test: setup ## Run every test: unit, functional, kernel, end to end (the last two as root)
-	@$(BIN)/python -m pytest -q -n 2 tests/unit tests/functional
+test: setup ## Run every test: unit, functional, simulation; kernel and end to end (as root)
+	@$(BIN)/python -m pytest -q -n 2 tests/unit tests/functional tests/simulation
 	@$(BIN)/python -m pytest -q tests/kernel tests/e2e
 
 SEEDS ?= 200
