@@ -61,7 +61,7 @@ class AddressSets:
             if due is None:
                 return
             behind = pending(tx, port_id)
-        if behind or due.claim == Kind.CREATE:
+        if behind or (due.claim == Kind.CREATE and due.holds):
             waiting = move.unrealized(behind) if behind else move.BEING_CREATED
             report = ipam_wire.Realized(
                 waiting_for=ipam_wire.Waiting(code=waiting.code, text=waiting.text, unblock=waiting.unblock)

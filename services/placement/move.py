@@ -32,6 +32,7 @@ class Step(enum.StrEnum):
     ANNOUNCE = "announce"  # the destination is announced with a higher sequence
     WITHDRAW = "withdraw"  # the source holds nothing of the port any more
     FORGET = "forget"  # the ledger lets the target go
+    ABANDON = "abandon"  # a creation that the ledger refused leaves nothing there; it ends no path
     DONE = "done"
 
 
@@ -156,7 +157,7 @@ def seats(bound: UUID | None, passage: Passage | None) -> tuple[Seat, ...]:
     if passage is None or passage.step is Step.DONE:
         return (Seat(bound, PortState.ACTIVE, announces=True),) if bound else ()
     source, destination, step = passage.source, passage.destination, passage.step
-    if step in {Step.REGISTER, Step.FORGET}:
+    if step in {Step.REGISTER, Step.FORGET, Step.ABANDON}:
         return ()
     if passage.kind in {Kind.CREATE, Kind.START} and destination:
         return (Seat(destination, PortState.ACTIVE, announces=step is Step.ANNOUNCE),)

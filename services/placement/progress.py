@@ -53,12 +53,13 @@ class Progress:
             return False
         if claim.kind in CONVERSIONS:
             return self._conversions.step(claim, port)
+        if claim.step == Step.ABANDON:
+            return self._abandon(claim, port)
         self._sync.port(port.id)
         try:
             outside = self._outside_facts(claim, port)
         except (Conflict, Invalid, NotFound) as error:
-            self._abandon(operation_id, port, claim, error)
-            return False
+            return self._refused(operation_id, error)
         reached = self._judge(operation_id, Step(claim.step), outside)
         if reached is Step.DONE:
             self._sets.report(port.id)
@@ -143,19 +144,33 @@ class Progress:
             tx.session.flush()
             derive_port(tx, port)
 
-    def _abandon(self, operation_id: str, port: Port, claim: Claim, error: DomainError) -> None:
-        """A creation whose addresses the ledger refuses leaves nothing behind, and its operation says why."""
-        ledger.undo(self._ipam, port, _given(claim))
+    def _refused(self, operation_id: str, error: DomainError) -> bool:
+        """The ledger refuses a creation's addresses: from now on it is abandoned, whatever another worker is about."""
         with self._db.transaction() as tx:
-            current = instances.claim_of_operation(tx, operation_id, lock=True)
-            operation = operations.get(tx, operation_id, lock=True)
-            if current is None or operation is None or current.step != Step.REGISTER:
-                return
+            claim = instances.claim_of_operation(tx, operation_id, lock=True)
+            if claim is None or claim.step != Step.REGISTER:
+                return False
+            claim.step = Step.ABANDON
+            claim.requested = {**claim.requested, "refusal": {"code": error.code, "message": error.message}}
+        return True
+
+    def _abandon(self, claim: Claim, port: Port) -> bool:
+        """Leave nothing of a creation behind, neither here nor in the ledger, and say why."""
+        try:
+            ledger.undo(self._ipam, port, _given(claim))
+        except Unavailable as error:
+            log.warning("operation.waits", operation=claim.operation_id, step=claim.step, error=error.message)
+            return False
+        with self._db.transaction() as tx:
+            current = instances.claim_of_operation(tx, claim.operation_id, lock=True)
+            operation = operations.get(tx, claim.operation_id, lock=True)
+            locked = instances.port(tx, claim.port_id, lock=True)
+            if current is None or operation is None or locked is None:
+                return False
             nodes.free(tx, current.consumer)
-            locked = instances.port(tx, current.port_id, lock=True)
-            if locked is not None:
-                tx.session.delete(locked.instance)
-            operation.fail(error.code, error.message)
+            operation.fail(**current.requested["refusal"])
+            tx.session.delete(locked.instance)
+        return False
 
 
 def _given(claim: Claim) -> list[UUID]:

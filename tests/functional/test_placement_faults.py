@@ -12,6 +12,7 @@ from dataplane.entries import Anchor, Entry
 from services.netagent import wire as agent_wire
 from services.netagent.admission import admit
 from services.placement import bells
+from services.placement import ledger as placement_ledger
 from tests.functional.controller import Agent, Controller, running
 from tests.functional.ledger import Ledger, ok, problem
 
@@ -228,3 +229,47 @@ def test_a_sweep_rings_for_no_node_that_is_silent(cloud: Controller) -> None:
     cloud.lose_bells()
     cloud.reconciler.sweep()
     assert (bells.NODE, (str(agent.id),)) not in cloud.rung
+
+
+def test_a_creation_refused_by_one_worker_is_not_taken_on_by_another(
+    cloud: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two workers register at once; one is refused. Whatever the other was told, nothing of the creation stays."""
+    cloud.ledger.operator.put("/quotas/red/ipv4", {"limit": 0})
+    operation = ok(cloud.post("/instances", {"name": "web", "zone": "zone-a", "flavor": "small", "allocate": ["ipv4"]}))
+    progress = cloud.reconciler.progress
+    undo = placement_ledger.undo
+
+    def undo_after_another_register(*arguments: Any) -> None:
+        monkeypatch.setattr(placement_ledger, "undo", undo)
+        cloud.ledger.operator.put("/quotas/red/ipv4", {"limit": 5})
+        progress.take(operation["id"])  # the other worker, to whom nothing stands in the way any more
+        undo(*arguments)
+
+    monkeypatch.setattr(placement_ledger, "undo", undo_after_another_register)
+    cloud.settle()
+    failed = cloud.operation(operation)
+    assert (failed["state"], failed["error"]["code"]) == ("failed", "ipam.quota.exceeded")
+    assert cloud.get("/instances", "red")["items"] == []
+    assert all(agent.announces().keys() <= {"198.18.16.0/24"} | own(agent) for agent in cloud.fleet.agents.values())
+
+
+def own(agent: Agent) -> set[str]:
+    """What a hypervisor announces whatever runs on it."""
+    return {prefix for prefix in agent.announces() if prefix.startswith("10.") or prefix.endswith("::/48")}
+
+
+def test_an_address_that_came_and_went_before_its_instance_is_created_holds_nobody_up(cloud: Controller) -> None:
+    """The creation waits until the address has left its own target, and that waits for nobody."""
+    fip = cloud.ledger.red.reserve()
+    wanted = {"name": "web", "zone": "zone-a", "flavor": "small", "addresses": [fip["id"]]}
+    operation = ok(cloud.post("/instances", wanted))
+    target = {"kind": "instance", "id": operation["resource"].rsplit("/", 1)[1]}
+    body = {"project": "red", "zone": "zone-a", "name": "web"}
+    ok(cloud.ledger.service.put(f"/targets/instance/{target['id']}", body))
+    cloud.ledger.red.attach(fip, target)
+    ok(cloud.ledger.red.post(f"/flexible-ips/{fip['id']}:detach", {}))
+    cloud.settle()
+    cloud.sweep()
+    assert cloud.operation(operation)["state"] == "succeeded"
+    assert cloud.ledger.red.fip(fip["id"])["state"] == "attached"

@@ -104,16 +104,18 @@ def unreported(tx: Transaction, among: Sequence[UUID] | None = None) -> list[UUI
 
 
 class DueReport(NamedTuple):
-    """An AddressSet the ledger waits to hear of, and the kind of the claim on its port."""
+    """An AddressSet the ledger waits to hear of, the kind of the claim on its port, and whether it holds addresses."""
 
     kind: str
     target_id: UUID
     revision: int
     claim: str | None
+    holds: bool
 
 
 def due_report(tx: Transaction, port_id: UUID) -> DueReport | None:
-    query = select(Port.kind, Port.target_id, Port.set_revision, Claim.kind).outerjoin(Claim)
+    holds = exists().where(PortAddress.port_id == Port.id)
+    query = select(Port.kind, Port.target_id, Port.set_revision, Claim.kind, holds).outerjoin(Claim)
     row = tx.session.execute(query.where(Port.id == port_id, Port.set_revision > Port.reported_revision)).one_or_none()
     return DueReport(*row) if row else None
 
