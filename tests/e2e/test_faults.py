@@ -168,6 +168,38 @@ def test_a_route_removed_behind_the_agents_back_comes_back(table: str, version: 
     eventually(lambda: answers(village.site, hosts(one, version)[0]), "the address answers")
 
 
+FLIP = """
+import sys
+from ipaddress import IPv4Address
+from pathlib import Path
+from dataplane.entries import Inbound
+from dataplane.nat import Nat, NatInbound
+pins, cache, public, private = sys.argv[1:]
+table = NatInbound(Nat(Path(pins), Path(cache)))
+wrong = Inbound(IPv4Address(public), IPv4Address(private))
+table.put(wrong)
+assert table.observe([wrong.public])[wrong.public] == wrong
+"""
+
+
+def test_a_flipped_nat_entry_is_seen_and_flipped_back(village: Village) -> None:
+    site, gateways = village.site, village.site.nodes("gateway")
+    public = village.untouched[0]
+    assert answers(site, public)
+    before = {node: site.log(site.agent(node)).count("node.drifted") for node in gateways}
+    for node in gateways:
+        pins, cache = str(site.paths.bpf / node), str(site.paths.data / "build")
+        flipped = site.exec(node, [site.python, "-c", FLIP, pins, cache, public, "10.255.255.254"])
+        assert flipped.returncode == 0, flipped.stderr
+    assert not answers(site, public)
+    eventually(lambda: answers(site, public), f"{public} answers again")
+    for node in gateways:
+        eventually(
+            lambda node=node: site.log(site.agent(node)).count("node.drifted") > before[node],  # type: ignore[misc]
+            f"{node} said that its kernel differed",
+        )
+
+
 def test_a_foreign_route_is_left_alone(village: Village) -> None:
     node = str(village.customer.instance(village.resident.id).hypervisor)
     foreign = ["192.0.2.77/32", "dev", "fabric0", "table", FORWARDING, "proto", "99"]
