@@ -77,7 +77,7 @@ def _node_bound(tx: Transaction, port: Port, where: tuple[Seat, ...]) -> list[No
     if not modes.MODES[port.mode].rebinds and from_node is not None:
         moved = instances.sequences(tx, [one.prefix for one in held])
         away = [one.prefix for one in held if one.prefix in moved or one.node_id != from_node]
-        sequences = {prefix: instances.announce_from(tx, prefix, from_node) for prefix in away}
+        sequences = instances.announce_from(tx, away, from_node)
     return [NodeBound(one.node_id, one.prefix, host_of(one.prefix), sequences.get(one.prefix)) for one in held]
 
 
@@ -86,7 +86,7 @@ def _addresses(tx: Transaction, port: Port, where: tuple[Seat, ...]) -> list[Fle
     from_node = announcer(where)
     prefixes = [address.prefix for address in port.addresses]
     if announces(port) and from_node is not None:
-        sequences = {prefix: instances.announce_from(tx, prefix, from_node) for prefix in prefixes}
+        sequences = instances.announce_from(tx, prefixes, from_node)
     else:
         sequences = instances.sequences(tx, prefixes)
     unannounced = Sequenced(0, None, None)

@@ -110,7 +110,7 @@ class Node(Base):
 
     heartbeat: Mapped[Heartbeat | None] = relationship(cascade="all, delete-orphan", lazy="joined")
     inventories: Mapped[list[Inventory]] = relationship(
-        cascade="all, delete-orphan", lazy="selectin", order_by="Inventory.resource_class"
+        cascade="all, delete-orphan", order_by="Inventory.resource_class"
     )
 
     __table_args__ = (

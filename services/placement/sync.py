@@ -53,8 +53,7 @@ class NodeSync:
         A node that does not answer is left alone: it is taken up when it is heard again.
         """
         with self._db.transaction() as tx:
-            node = nodes.node(tx, node_id)
-            batch = entries.batch(tx, node_id, whole=whole) if node and nodes.up(node) else None
+            batch = entries.batch(tx, node_id, whole=whole)
         if batch is None:
             return set()
         try:

@@ -16,6 +16,7 @@ from common.db import Transaction
 from services.netagent import wire
 from services.placement.model import Incarnation, Node, NodeEntry
 from services.placement.snapshot import Entries
+from services.placement.store.nodes import up
 
 CHUNK = 1000  # rows named in one statement: it takes 65,535 parameters
 
@@ -127,10 +128,10 @@ class Batch:
 def batch(tx: Transaction, node_id: UUID, *, whole: bool) -> Batch | None:
     """The Delta since what the node confirmed; the Snapshot with `whole`, or if it confirmed nothing yet.
 
-    None when there is nothing to say.
+    None when there is nothing to say, or nobody who answers.
     """
     node = tx.session.scalars(select(Node).where(Node.id == node_id).with_for_update(read=True, of=Node)).one_or_none()
-    if node is None or (node.generation == node.applied_generation and not whole):
+    if node is None or not up(node) or (node.generation == node.applied_generation and not whole):
         return None
     whole = whole or node.applied_generation == 0
     query = select(NodeEntry).where(NodeEntry.node_id == node_id)

@@ -7,7 +7,7 @@ from ipaddress import ip_network
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import delete, exists, select, tuple_, update
+from sqlalchemy import ColumnElement, and_, delete, exists, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
 from common.db import Transaction
@@ -73,16 +73,18 @@ def instances(
 
 def port(tx: Transaction, port_id: UUID, *, lock: bool = False) -> Port | None:
     """With `lock`, the port is ours until commit: whoever derives its entries holds it."""
-    if lock:
-        tx.session.execute(select(Port.id).where(Port.id == port_id).with_for_update(key_share=True))
-    query = select(Port).where(Port.id == port_id).execution_options(populate_existing=True)
-    return tx.session.scalars(query).one_or_none()
+    return _port(tx, Port.id == port_id, lock=lock)
 
 
 def port_of_target(tx: Transaction, kind: str, target_id: UUID, *, lock: bool = False) -> Port | None:
-    query = select(Port.id).where(Port.kind == kind, Port.target_id == target_id)
-    port_id = tx.session.scalars(query).one_or_none()
-    return port(tx, port_id, lock=lock) if port_id else None
+    return _port(tx, and_(Port.kind == kind, Port.target_id == target_id), lock=lock)
+
+
+def _port(tx: Transaction, which: ColumnElement[bool], *, lock: bool) -> Port | None:
+    if lock:  # apart from the load: one that had to wait for the lock would join what was there before
+        tx.session.execute(select(Port.id).where(which).with_for_update(key_share=True))
+    query = select(Port).where(which).execution_options(populate_existing=True)
+    return tx.session.scalars(query).one_or_none()
 
 
 def set_addresses(tx: Transaction, of: Port, addresses: Sequence[tuple[UUID, str, str]]) -> None:
@@ -158,13 +160,21 @@ def free_node_addresses(tx: Transaction, of: Port, keep: UUID | None = None) -> 
 
 
 def sequences(tx: Transaction, prefixes: Sequence[Prefix]) -> dict[Prefix, Sequenced]:
-    rows = tx.session.scalars(select(AddressSequence).where(AddressSequence.prefix.in_(prefixes)))
+    if not prefixes:
+        return {}
+    query = select(AddressSequence).where(AddressSequence.prefix.in_(prefixes))
+    rows = tx.session.scalars(query.execution_options(populate_existing=True))
     return {row.prefix: Sequenced(row.sequence, row.node_id, row.previous_node_id) for row in rows}
 
 
-def announce_from(tx: Transaction, prefix: Prefix, node_id: UUID) -> Sequenced:
-    """`node_id` becomes the announcer of `prefix`; the sequence rises if another was."""
-    statement = insert(AddressSequence).values(prefix=prefix, sequence=1, node_id=node_id, previous_node_id=None)
+def announce_from(tx: Transaction, prefixes: Sequence[Prefix], node_id: UUID) -> dict[Prefix, Sequenced]:
+    """`node_id` becomes the announcer of `prefixes`; the sequence of one that another announced rises."""
+    known = sequences(tx, prefixes)
+    others = [prefix for prefix in prefixes if prefix not in known or known[prefix].node != node_id]
+    if not others:
+        return known
+    rows = [{"prefix": prefix, "sequence": 1, "node_id": node_id, "previous_node_id": None} for prefix in others]
+    statement = insert(AddressSequence).values(rows)
     tx.session.execute(
         statement.on_conflict_do_update(
             index_elements=["prefix"],
@@ -176,7 +186,7 @@ def announce_from(tx: Transaction, prefix: Prefix, node_id: UUID) -> Sequenced:
             where=AddressSequence.node_id.is_distinct_from(node_id),
         )
     )
-    return sequences(tx, [prefix])[prefix]
+    return sequences(tx, prefixes)
 
 
 # --- claims ----------------------------------------------------------------------------------------------------------

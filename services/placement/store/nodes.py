@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import delete, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import selectinload
 
 from common.db import Transaction
 from services.placement.model import Allocation, Heartbeat, Inventory, Node, Port, Prefix, Zone, ZonePrefix
@@ -73,7 +74,7 @@ def nodes(
     role: str | None = None,
     name: str | None = None,
 ) -> list[Node]:
-    query = select(Node).order_by(Node.name, Node.id).limit(limit)
+    query = select(Node).options(selectinload(Node.inventories)).order_by(Node.name, Node.id).limit(limit)
     for column, value in ((Node.zone, zone_name), (Node.role, role), (Node.name, name)):
         if value is not None:
             query = query.where(column == value)
@@ -108,7 +109,8 @@ def instance_counts(tx: Transaction, node_ids: Sequence[UUID]) -> dict[UUID, int
 
 def hosts(tx: Transaction, zone_name: str) -> list[Host]:
     """The zone's hypervisors as the scheduler sees them."""
-    found = nodes_of_zone(tx, zone_name, "hypervisor")
+    query = select(Node).options(selectinload(Node.inventories))
+    found = tx.session.scalars(query.where(Node.zone == zone_name, Node.role == "hypervisor")).all()
     used = usage(tx, [item.id for item in found])
     at = datetime.now(UTC)
     return [
