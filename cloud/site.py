@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, Protocol
 
-from cloud import fabric, operations, processes, state
+from cloud import operations, processes, state
 from cloud.control import ProcessStatus, Supervision
 from cloud.operations import NETWORKS, Network
 from cloud.plan import Paths, Plan, Role
@@ -150,12 +150,6 @@ class LocalSite:
 
     def heal(self, node: str, networks: Sequence[Network] = NETWORKS) -> None:
         operations.heal(self.name, node, networks)
-
-    def heal_all(self) -> None:
-        """Undo every cut."""
-        for node in self.plan.nodes:
-            fabric.heal_fabric(self.plan, node)
-            fabric.heal_management(self.plan, node)
 
     def power(self, node: str, *, on: bool) -> None:
         operations.power(self.name, node, on)
