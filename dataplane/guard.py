@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Hashable, Iterable, Iterator
-from ipaddress import IPv4Network, IPv6Network
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from pathlib import Path
 
 from dataplane import libbpf
@@ -41,9 +41,11 @@ REASONS = (  # as enum guard_reason
     "dropped_no_address",
     "dropped_source_route",
     "dropped_rewrite",
+    "dropped_not_its_address",
 )
 
 PROGRAMS = {Direction.INGRESS: "from_guest", Direction.EGRESS: "to_guest"}
+HOST_PLANE, HOST_PROBES = 0, 1  # enum guard_host
 SHORTEST = {4: 1, 6: 3}  # a prefix length of 0 would allow every address, ::/2 every IPv4 one in disguise
 
 
@@ -51,10 +53,17 @@ class Guard:
     """The guard of one node: its maps, its programs, and which links bear them.
 
     `pins`: this node's bpffs directory. `cache`: where compiled files are kept. `hosts`: prefixes of the hosts
-    themselves (fabric, management), which no guest may send to. Raises BpfError, BuildError.
+    themselves (fabric, management), which no guest may send to. `probes`: addresses among them to which guests may
+    answer an echo, and nothing else. Raises BpfError, BuildError.
     """
 
-    def __init__(self, pins: Path, cache: Path, hosts: Iterable[Prefix] = ()) -> None:
+    def __init__(
+        self,
+        pins: Path,
+        cache: Path,
+        hosts: Iterable[Prefix] = (),
+        probes: Iterable[IPv4Address | IPv6Address] = (),
+    ) -> None:
         self._pins = pins / "guard"
         compiled = build.program("guest_link", cache)
         self._programs = self._pinned_programs(compiled)
@@ -67,7 +76,7 @@ class Guard:
         self.private_peers = libbpf.Map.pinned(self._pins / "private_peers")
         self._hosts = libbpf.Map.pinned(self._pins / "guard_hosts")
         self._counters = libbpf.Map.pinned(self._pins / "guard_counters")
-        self._set_hosts(hosts)
+        self._set_hosts(dict.fromkeys(hosts, HOST_PLANE) | dict.fromkeys(map(ip_network, probes), HOST_PROBES))
         self._recover()
 
     def attach(self, link: str) -> None:
@@ -146,11 +155,11 @@ class Guard:
         by_port = (self.ports, self.hostnats, self.hostnat_counters)
         return {port_of(key) for table in by_port for key in table} | {_ifindex_of(row) for row in self.prefixes}
 
-    def _set_hosts(self, hosts: Iterable[Prefix]) -> None:
-        wanted = {_prefix_key(0, prefix) for prefix in hosts}
-        for key in wanted:
-            self._hosts.update(key, key[:4])
-        for key in set(self._hosts) - wanted:
+    def _set_hosts(self, hosts: Mapping[Prefix, int]) -> None:
+        wanted = {_prefix_key(0, prefix): what for prefix, what in hosts.items()}
+        for key, what in wanted.items():
+            self._hosts.update(key, struct.pack("=I", what))
+        for key in set(self._hosts) - set(wanted):
             self._hosts.delete(key)
 
     def _recover(self) -> None:

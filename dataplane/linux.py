@@ -7,6 +7,7 @@ end lies there; they are written through a socket that was opened there. Both ne
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket
 import struct
@@ -363,6 +364,17 @@ class Linux:
     def sysctl(path: str, value: int) -> None:
         """Set `/proc/sys/net/<path>`."""
         Path("/proc/sys/net", path).write_text(str(value))
+
+    @staticmethod
+    def reverse_path_filters() -> dict[str, int]:
+        """`rp_filter` in effect by link: the greater of the link's and that of `all`. IPv4 only: IPv6 has none."""
+        found: dict[str, int] = {}
+        for link in Path("/proc/sys/net/ipv4/conf").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # gone meanwhile
+                found[link.name] = int((link / "rp_filter").read_text())
+        least = found.pop("all")
+        del found["default"]
+        return {link: max(least, value) for link, value in found.items()}
 
 
 def _unless(ignored: int, kernel: nl.Connection, kind: int, body: bytes) -> None:

@@ -20,9 +20,12 @@
 
 #define GATEWAY bpf_htonl(0xa9fe0001) /* 169.254.0.1: the guest's on-link gateway, on every hypervisor */
 #define FRAGMENT_OFFSET 0x1fff
+#define FRAGMENT_MORE 0x2000
 #define ARPHRD_ETHER 1
 #define EXTENSION_HEADERS 6
 
+#define ICMP_ECHO_REPLY 0 /* RFC 792 */
+#define ICMP6_ECHO_REPLY 129 /* RFC 4443 */
 #define ICMP6_ROUTER_SOLICIT 133 /* RFC 4861 */
 #define ICMP6_NEIGHBOUR_SOLICIT 135
 #define ICMP6_NEIGHBOUR_ADVERT 136
@@ -81,7 +84,7 @@ struct {
 	__type(value, __u32);
 } guard_families SEC(".maps");
 
-struct { /* the hosts' own prefixes, which no guest may send to; `ifindex` is 0 */
+struct { /* the hosts' own prefixes, by enum guard_host; `ifindex` is 0 */
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, 4096);
@@ -106,20 +109,21 @@ static __always_inline int counted(__u32 reason)
 	return reason < GUARD_DROPPED_NO_PORT ? TC_ACT_UNSPEC : TC_ACT_SHOT;
 }
 
-static __always_inline int within4(void *map, __u32 ifindex, __be32 address)
+/* The value of the longest prefix that covers an address. */
+static __always_inline __u32 *within4(void *map, __u32 ifindex, __be32 address)
 {
 	struct guard_prefix key = {.bits = 64 + 32, .ifindex = ifindex, .family = 4};
 
 	__builtin_memcpy(key.address, &address, 4);
-	return bpf_map_lookup_elem(map, &key) != 0;
+	return bpf_map_lookup_elem(map, &key);
 }
 
-static __always_inline int within6(void *map, __u32 ifindex, const struct guard_ip6 *address)
+static __always_inline __u32 *within6(void *map, __u32 ifindex, const struct guard_ip6 *address)
 {
 	struct guard_prefix key = {.bits = 64 + 128, .ifindex = ifindex, .family = 6};
 
 	__builtin_memcpy(key.address, address, 16);
-	return bpf_map_lookup_elem(map, &key) != 0;
+	return bpf_map_lookup_elem(map, &key);
 }
 
 static __always_inline int holds(__u32 ifindex, __u32 family)
@@ -143,10 +147,24 @@ static __always_inline int is_zero6(const struct guard_ip6 *a)
 	return !(a->words[0] | a->words[1] | a->words[2] | a->words[3]);
 }
 
+/* Unicast that routers forward: not of this network, loopback, link-local, multicast or above (RFC 6890) */
+static __always_inline int is_routed4(__be32 address)
+{
+	__u32 host = bpf_ntohl(address);
+
+	return host >> 24 != 0 && host >> 24 != 127 && host >> 16 != 0xa9fe && host >> 28 < 0xe;
+}
+
 /* fe80::/10, RFC 4291 section 2.5.6 */
 static __always_inline int is_link_local6(const struct guard_ip6 *a)
 {
 	return (a->words[0] & bpf_htonl(0xffc00000)) == bpf_htonl(0xfe800000);
+}
+
+/* ff00::/8, RFC 4291 section 2.7 */
+static __always_inline int is_multicast6(const struct guard_ip6 *a)
+{
+	return (a->words[0] & bpf_htonl(0xff000000)) == bpf_htonl(0xff000000);
 }
 
 /* fe80::1, the guest's on-link gateway */
@@ -195,10 +213,18 @@ static __always_inline int arp_from_guest(struct __sk_buff *skb, const struct gu
 	return sender && !within4(&guard_prefixes, skb->ifindex, sender) ? GUARD_DROPPED_ARP : GUARD_PASSED_FROM_GUEST;
 }
 
+static __always_inline int is_echo_reply4(struct __sk_buff *skb, const struct iphdr *ip)
+{
+	__u8 type;
+
+	return ip->protocol == IPPROTO_ICMP && !(bpf_ntohs(ip->frag_off) & (FRAGMENT_OFFSET | FRAGMENT_MORE)) &&
+	       !bpf_skb_load_bytes(skb, ETH_HLEN + ip->ihl * 4, &type, 1) && type == ICMP_ECHO_REPLY;
+}
+
 static __always_inline int ip4_from_guest(struct __sk_buff *skb, int group)
 {
 	struct iphdr ip;
-	__u32 host;
+	__u32 *held;
 	__be16 port;
 	int reason;
 
@@ -221,10 +247,10 @@ static __always_inline int ip4_from_guest(struct __sk_buff *skb, int group)
 		return GUARD_DROPPED_DESTINATION;
 	if (ip.daddr == GATEWAY)
 		return ip.protocol == IPPROTO_ICMP ? GUARD_PASSED_FROM_GUEST : GUARD_DROPPED_HOST_PLANE;
-	host = bpf_ntohl(ip.daddr);
-	if (host >> 24 == 0 || host >> 24 == 127 || host >> 16 == 0xa9fe || host >> 28 >= 0xe)
+	if (!is_routed4(ip.daddr))
 		return GUARD_DROPPED_DESTINATION;
-	if (within4(&guard_hosts, 0, ip.daddr))
+	held = within4(&guard_hosts, 0, ip.daddr);
+	if (held && !(*held == GUARD_HOST_PROBES && is_echo_reply4(skb, &ip)))
 		return GUARD_DROPPED_HOST_PLANE;
 	note_peer(skb->ifindex, ip.saddr, ip.daddr, 1);
 	reason = hostnat_out(skb, skb->ifindex, &ip);
@@ -273,6 +299,14 @@ static __always_inline int find_upper(struct __sk_buff *skb, const struct ip6_he
 	return -GUARD_DROPPED_HEADERS;
 }
 
+static __always_inline int is_echo_reply6(struct __sk_buff *skb, const struct upper *upper)
+{
+	__u8 type;
+
+	return upper->at && upper->next == IPPROTO_ICMPV6 && !upper->fragmented &&
+	       !bpf_skb_load_bytes(skb, upper->at, &type, 1) && type == ICMP6_ECHO_REPLY;
+}
+
 /* ICMPv6 of a guest, `at` its header. */
 static __always_inline int icmp6_from_guest(struct __sk_buff *skb, const struct guard_port *port,
 					    const struct ip6_header *ip, const struct upper *upper)
@@ -307,7 +341,8 @@ static __always_inline int ip6_from_guest(struct __sk_buff *skb, const struct gu
 	struct ip6_header ip;
 	struct upper upper;
 	__be16 source_port;
-	int reason, own_link_local, unspecified, allowed, multicast;
+	int reason, own_link_local, unspecified, allowed, group_address;
+	__u32 *held;
 
 	if (bpf_skb_load_bytes(skb, ETH_HLEN, &ip, sizeof(ip)))
 		return GUARD_DROPPED_LENGTH;
@@ -315,7 +350,7 @@ static __always_inline int ip6_from_guest(struct __sk_buff *skb, const struct gu
 		return GUARD_DROPPED_LENGTH;
 	if (!holds(skb->ifindex, 6))
 		return GUARD_DROPPED_NO_ADDRESS;
-	allowed = within6(&guard_prefixes, skb->ifindex, &ip.source);
+	allowed = within6(&guard_prefixes, skb->ifindex, &ip.source) != 0;
 	own_link_local = is_own_link_local(&ip.source, port);
 	unspecified = is_zero6(&ip.source);
 	if (!allowed && !own_link_local && !unspecified)
@@ -334,14 +369,14 @@ static __always_inline int ip6_from_guest(struct __sk_buff *skb, const struct gu
 		if (source_port == bpf_htons(547))
 			return GUARD_DROPPED_DHCP_SERVER;
 	}
-	multicast = (ip.destination.words[0] & bpf_htonl(0xff000000)) == bpf_htonl(0xff000000);
-	if (multicast || is_link_local6(&ip.destination)) {
+	group_address = is_multicast6(&ip.destination);
+	if (group_address || is_link_local6(&ip.destination)) {
 		struct neighbour nd;
 
 		/* only what is for the gateway, and of multicast only solicitations, which were looked at above */
 		if (upper.next != IPPROTO_ICMPV6 || !upper.at || bpf_skb_load_bytes(skb, upper.at, &nd.type, 1))
 			return GUARD_DROPPED_DESTINATION;
-		if (multicast)
+		if (group_address)
 			return nd.type == ICMP6_NEIGHBOUR_SOLICIT ? GUARD_PASSED_FROM_GUEST : GUARD_DROPPED_DESTINATION;
 		return is_gateway6(&ip.destination) && !unspecified ? GUARD_PASSED_FROM_GUEST : GUARD_DROPPED_DESTINATION;
 	}
@@ -351,7 +386,10 @@ static __always_inline int ip6_from_guest(struct __sk_buff *skb, const struct gu
 	if (group || (!ip.destination.words[0] && !ip.destination.words[1] &&
 		      (!ip.destination.words[2] || ip.destination.words[2] == bpf_htonl(0xffff))))
 		return GUARD_DROPPED_DESTINATION;
-	return within6(&guard_hosts, 0, &ip.destination) ? GUARD_DROPPED_HOST_PLANE : GUARD_PASSED_FROM_GUEST;
+	held = within6(&guard_hosts, 0, &ip.destination);
+	if (held && !(*held == GUARD_HOST_PROBES && is_echo_reply6(skb, &upper)))
+		return GUARD_DROPPED_HOST_PLANE;
+	return GUARD_PASSED_FROM_GUEST;
 }
 
 SEC("tc")
@@ -389,10 +427,12 @@ static __always_inline int ip6_to_guest(struct __sk_buff *skb, const struct guar
 
 	if (bpf_skb_load_bytes(skb, ETH_HLEN, &ip, sizeof(ip)))
 		return GUARD_DROPPED_LENGTH;
-	if (!holds(skb->ifindex, 6))
-		return GUARD_DROPPED_NO_ADDRESS;
 	if (within6(&guard_prefixes, skb->ifindex, &ip.destination))
 		return GUARD_PASSED_TO_GUEST;
+	if (!is_multicast6(&ip.destination) && !is_link_local6(&ip.destination))
+		return GUARD_DROPPED_NOT_ITS_ADDRESS;
+	if (!holds(skb->ifindex, 6))
+		return GUARD_DROPPED_NO_ADDRESS;
 	/* the gateway's answers, and its questions about the guest's own link-local address */
 	if (is_own_link_local(&ip.destination, port) && ip.next == IPPROTO_ICMPV6 && is_gateway6(&ip.source))
 		return GUARD_PASSED_TO_GUEST;
@@ -412,7 +452,7 @@ static __always_inline int ip4_to_guest(struct __sk_buff *skb)
 	if (bpf_skb_load_bytes(skb, ETH_HLEN + offsetof(struct iphdr, daddr), &ip.daddr, sizeof(ip.daddr)))
 		return GUARD_DROPPED_LENGTH;
 	if (!within4(&guard_prefixes, skb->ifindex, ip.daddr))
-		return GUARD_DROPPED_DESTINATION;
+		return is_routed4(ip.daddr) ? GUARD_DROPPED_NOT_ITS_ADDRESS : GUARD_DROPPED_DESTINATION;
 	note_peer(skb->ifindex, ip.daddr, ip.saddr, 0);
 	return GUARD_PASSED_TO_GUEST;
 }

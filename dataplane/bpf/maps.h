@@ -34,6 +34,12 @@ struct guard_prefix {
 	__u8 address[16]; /* network byte order; IPv4 in the first four */
 };
 
+/* What the hosts hold, under the prefixes of guard_hosts: the longest that covers an address says. */
+enum guard_host {
+	GUARD_HOST_PLANE,  /* no guest sends there */
+	GUARD_HOST_PROBES, /* where health checks come from: guests answer their echoes */
+};
+
 /* How many prefixes of a family a link holds. */
 struct guard_family {
 	__u32 ifindex;
@@ -75,7 +81,7 @@ enum guard_reason {
 	GUARD_DROPPED_ETHERTYPE,    /* neither IPv4, IPv6 nor ARP */
 	GUARD_DROPPED_LENGTH,	    /* a header cut short, or a length that lies */
 	GUARD_DROPPED_SOURCE,	    /* source address is not the link's */
-	GUARD_DROPPED_DESTINATION,  /* multicast, link-local, broadcast, reserved; towards a guest: not its address */
+	GUARD_DROPPED_DESTINATION,  /* multicast, link-local, broadcast, reserved */
 	GUARD_DROPPED_HOST_PLANE,   /* the hosts' own addresses */
 	GUARD_DROPPED_ARP,	    /* sender or target is not allowed */
 	GUARD_DROPPED_ND,	    /* router advertisement, redirect, or a target that is not allowed */
@@ -84,6 +90,7 @@ enum guard_reason {
 	GUARD_DROPPED_NO_ADDRESS,   /* ARP or ND of a port without an address of that family */
 	GUARD_DROPPED_SOURCE_ROUTE, /* hostnat: RFC 7126 section 4.3, 4.4 */
 	GUARD_DROPPED_REWRITE,	    /* hostnat: the frame could not be written to */
+	GUARD_DROPPED_NOT_ITS_ADDRESS, /* towards a guest: routed unicast that is for somebody else */
 	GUARD_REASONS,
 };
 

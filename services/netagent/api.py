@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, TypeVar
 from uuid import UUID
 
@@ -15,7 +15,7 @@ from common.auth import Principal, TokenRefused, Verifier
 from dataplane.hostnat import Traffic
 from services.netagent import wire
 from services.netagent.errors import MalformedMessage, NotAHypervisor, NotAnEdge
-from services.netagent.observe import EdgeRoutes, Feed, port_traffic
+from services.netagent.observe import EdgeRoutes, Feed, observed, port_traffic
 from services.netagent.reconciler import Reconciler
 
 T = TypeVar("T", wire.Snapshot, wire.Delta)
@@ -69,6 +69,7 @@ def router(
     feed: Feed,
     edge: EdgeRoutes | None,
     traffic: Traffic | None,
+    packets: Callable[[], Mapping[str, int]],
     tokens: Tokens,
     health: Health,
 ) -> APIRouter:
@@ -107,6 +108,10 @@ def router(
         after: Annotated[int, Query(ge=0)] = 0, wait_ms: Annotated[int, Query(ge=0, le=LONGEST_WAIT_MS)] = 0
     ) -> wire.Changes:
         return await feed.wait(after, wait_ms / 1000)
+
+    @private.get("/observed", operation_id="getObserved", tags=["agent"])
+    def get_observed() -> wire.Observed:
+        return observed(packets())
 
     @private.post("/edge-routes:lookup", operation_id="lookupEdgeRoutes", tags=["edge"])
     def lookup_edge_routes(body: RouteLookup) -> list[wire.EdgeRoute]:

@@ -53,6 +53,7 @@ class Tables:
     drivers: list[Driver[Any]]
     attach: Callable[[], None] = lambda: None  # repeated, it changes nothing; raises OSError
     traffic: Traffic | None = None  # hypervisors
+    packets: Callable[[], dict[str, int]] = dict  # by what became of them
 
 
 def tables_of(settings: AgentSettings, kernel: Linux) -> Tables:
@@ -83,6 +84,7 @@ def tables_of(settings: AgentSettings, kernel: Linux) -> Tables:
                     Anchors(routes),
                 ],
                 traffic=LinkTraffics(guard),
+                packets=guard.counters,
             )
         case Role.GATEWAY:
             nat = Nat(*_bpf(settings))
@@ -90,6 +92,7 @@ def tables_of(settings: AgentSettings, kernel: Linux) -> Tables:
             return Tables(
                 [NatOutbound(nat), NatInbound(nat), Anchors(routes)],
                 lambda: nat.attach(settings.public_link, settings.private_link),
+                packets=nat.counters,
             )
         case Role.EDGE:
             return Tables([Discards(routes)])
@@ -166,7 +169,7 @@ def build(settings: AgentSettings, kernel: Linux) -> tuple[FastAPI, Watch]:
         edge.start()
     tokens = Tokens(Verifier.from_directory(settings.issuer_keys, f"node/{settings.node}"))
     health = Health(name=settings.name, node=str(settings.node), role=settings.role)
-    app = create_app("Godwit netagent", [router(reconciler, feed, edge, tables.traffic, tokens, health)])
+    app = create_app("Godwit netagent", [router(reconciler, feed, edge, tables.traffic, tables.packets, tokens, health)])
     held = reconciler.realized()
     log.info("agent.ready", role=settings.role, generation=held.generation, failed=len(held.failed))
     return app, watch

@@ -28,7 +28,7 @@ from services.netagent.errors import (
     WrongAgent,
     WrongNode,
 )
-from services.netagent.wire import Changes, Delta, EdgeRoute, PortTraffic, Realized, Snapshot, State
+from services.netagent.wire import Changes, Delta, EdgeRoute, Observed, PortTraffic, Realized, Snapshot, State
 
 __all__ = [
     "AgentClient",
@@ -145,6 +145,10 @@ class AgentClient(ServiceClient):
         """What passes on the ports' links; a port that is not there is left out. Raises NotAHypervisor."""
         response = self.request("POST", "/port-traffic:lookup", json={"ports": [str(port) for port in ports]})
         return _TRAFFIC.validate_json(response.content)
+
+    def observed(self) -> Observed:
+        """Reverse path filters, and what became of packets: any node."""
+        return Observed.model_validate_json(self.request("GET", "/observed").content)
 
     def changes(self, after: int, wait_s: float) -> Changes:
         """What happened since event `after`, waiting for something to happen; 0 asks for the present number."""

@@ -1,4 +1,5 @@
-"""What kernels tell beside the entries: an edge, of the routes that BIRD installs; a hypervisor, what its links carry.
+"""What kernels tell beside the entries: an edge, of the routes that BIRD installs; a hypervisor, what its links carry;
+every node, its reverse path filters and what became of packets.
 
 A `Feed` numbers the events and lets a long poll wait for them. It is lossy: a wake-up, re-derived by polling.
 """
@@ -10,7 +11,7 @@ import select
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from ipaddress import IPv6Network, ip_network
 from uuid import UUID
 
@@ -21,11 +22,12 @@ from dataplane.hostnat import LinkTraffic, Traffic
 from dataplane.linux import MAIN, OUR_PROTOCOL, RTM_DELROUTE, RTM_NEWROUTE, Linux, Prefix, parse_route
 from dataplane.mirror import GROUP_IPV4_ROUTE, GROUP_IPV6_ROUTE
 from services.netagent.render import link_name
-from services.netagent.wire import Changes, EdgeRoute, PortTraffic, PrivatePeer
+from services.netagent.wire import Changes, EdgeRoute, Observed, PortTraffic, PrivatePeer, ReversePath
 
 log = structlog.get_logger()
 
 REMEMBERED = 4096  # events
+REVERSE_PATHS = (ReversePath.OFF, ReversePath.STRICT, ReversePath.LOOSE)  # by rp_filter's value
 
 
 class Feed:
@@ -116,6 +118,12 @@ def changed_prefixes(events: nl.Notifications) -> list[Prefix]:
             if row is not None and row.table == MAIN and row.protocol != OUR_PROTOCOL:
                 changed[row.prefix] = None
     return list(changed)
+
+
+def observed(packets: Mapping[str, int]) -> Observed:
+    """With the reverse path filters of the calling thread's namespace."""
+    filters = {link: REVERSE_PATHS[value] for link, value in Linux.reverse_path_filters().items()}
+    return Observed(reverse_path=filters, packets=dict(packets))
 
 
 def port_traffic(traffic: Traffic, ports: Iterable[UUID]) -> list[PortTraffic]:

@@ -450,6 +450,23 @@ class PortTraffic(BaseModel):
     private_peers: list[PrivatePeer]
 
 
+class ReversePath(enum.StrEnum):
+    """What a link asks of a packet's source: nothing, a route back by the same link, or any route (RFC 3704)."""
+
+    OFF = "off"
+    STRICT = "strict"
+    LOOSE = "loose"
+
+
+class Observed(BaseModel):
+    """What a node's kernel was set up to and has seen, beside its entries."""
+
+    reverse_path: dict[str, ReversePath]  # of IPv4, in effect; by link
+    packets: dict[str, int]
+    """By what became of them, since the maps were made: at guests' links `dataplane.guard.REASONS`, at a gateway's
+    `dataplane.nat.VERDICTS`, at an edge none."""
+
+
 class Changes(BaseModel):
     """What happened at an edge since event number `after`: lossy, a wake-up only."""
 

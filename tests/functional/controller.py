@@ -21,6 +21,8 @@ from common.errors import Unavailable
 from common.http import Unreachable
 from dataplane import memory
 from dataplane.entries import Anchor, Inbound
+from dataplane.guard import REASONS
+from dataplane.nat import VERDICTS
 from services.ipam import wire as ipam_wire
 from services.netagent import wire as agent_wire
 from services.netagent.checkpoint import MemoryCheckpoint
@@ -35,6 +37,7 @@ from tests.functional.ledger import Ledger, ok
 
 NAMESPACE = UUID("5f0a7d1e-0d5b-4c8e-9a61-2b1f6d1f7a10")
 AUDIENCE = ["placement"]
+PACKETS = {"hypervisor": REASONS, "gateway": VERDICTS, "edge": ()}  # what a node counts
 
 
 class Agent:
@@ -48,6 +51,7 @@ class Agent:
         self.checkpoint = MemoryCheckpoint()
         self.role = role
         self.cut = False
+        self.seen = agent_wire.Observed(reverse_path={}, packets=dict.fromkeys(PACKETS[role], 0))
         self.start()
 
     def start(self) -> None:
@@ -64,6 +68,11 @@ class Agent:
         if self.cut:
             raise Unreachable(f"{self.name} does not answer")
         return [agent_wire.EdgeRoute(prefix=prefix, next_hops=self.fleet.fabric_sends(prefix)) for prefix in prefixes]
+
+    def observed(self) -> agent_wire.Observed:
+        if self.cut:
+            raise Unreachable(f"{self.name} does not answer")
+        return self.seen
 
     def announces(self) -> dict[str, int]:
         """The addresses this node announces, with their sequences."""

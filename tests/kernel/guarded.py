@@ -9,7 +9,7 @@ import contextlib
 import dataclasses
 import itertools
 from collections.abc import Iterator
-from ipaddress import IPv4Address, ip_network
+from ipaddress import IPv4Address, ip_address, ip_network
 from pathlib import Path
 
 import pytest
@@ -28,6 +28,7 @@ ANY = str(IPv4Address(0))
 FAR, FAR_6 = "192.0.2.7", "2001:db8:f::7"
 STRAY, STRAY_6 = "198.18.8.8", "2001:db8:8::8"  # routed to a's link, not a's, and without a neighbour entry
 HOST, HOST_6 = "172.31.0.1", "2001:db8:ffff::1"  # the host itself
+PROBE, PROBE_6 = "172.31.254.1", "2001:db8:ffff:fe::1"  # where health checks come from, beyond the uplink
 LL, LL_B = p.link_local(MAC), p.link_local(MAC_B)
 
 
@@ -133,7 +134,8 @@ def made(directory: Path, factory: pytest.TempPathFactory) -> Iterator[Host]:
             sysctl(hv, f"net.{key}", "0")
         cache = factory.getbasetemp() / "build"
         with inside(hv):
-            guard = Guard(pins, cache, hosts=[network("172.31.0.0/16"), network("2001:db8:ffff::/48")])
+            hosts = [network("172.31.0.0/16"), network("2001:db8:ffff::/48")]
+            guard = Guard(pins, cache, hosts, probes=[ip_address(PROBE), ip_address(PROBE_6)])
             guard.attach("leg-a")
             guard.attach("leg-b")
         ip(hv, *lines())
