@@ -99,7 +99,7 @@ def machines(plan: Plan) -> tuple[Machine, ...]:
 
 def _sysctls(*, forwarding: bool) -> tuple[tuple[str, str], ...]:
     flag = "1" if forwarding else "0"
-    values = [("net.ipv4.ip_forward", flag)]
+    values = [("net.ipv4.ip_forward", flag), ("net.ipv4.ping_group_range", "0 0")]  # the agent sends echoes
     for scope in ("all", "default"):
         four, six = f"net.ipv4.conf.{scope}", f"net.ipv6.conf.{scope}"
         values += [
@@ -182,6 +182,7 @@ def _to_others(plan: Plan, zone: Zone) -> Iterator[str]:
 def _edge(plan: Plan, zone: Zone) -> Machine:
     ends = [(zone.uplink, plan.internet)] + [(link, node.namespace) for node in zone.nodes for link in node.links]
     commands = ["link set lo up", *_management(zone, zone.edge)]
+    commands += _address("lo", IPv4Interface(zone.probe_source), IPv6Interface(zone.probe_source_ipv6))
     for link, _ in ends:
         commands += _address(link.edge_name, link.edge4, link.edge6)
     commands += _to_others(plan, zone)
@@ -266,7 +267,7 @@ def _hypervisor(plan: Plan, zone: Zone, node: Node) -> Machine:
             Rule(4, 100, FORWARDING),
             Rule(6, 100, FORWARDING),
         ),
-        nft=_table(BASELINE_TABLE, _fabric_only(plan.management), _guest_chains(plan.management)),
+        nft=_table(BASELINE_TABLE, _fabric_only(plan.management), _guest_chains(plan.management, zone)),
     )
 
 
@@ -287,7 +288,7 @@ def _fabric_only(management: IPv4Network) -> str:
     }}"""
 
 
-def _guest_chains(management: IPv4Network) -> str:
+def _guest_chains(management: IPv4Network, zone: Zone) -> str:
     return f"""\
     chain guests_to_host {{
         type filter hook input priority filter + 1; policy accept;
@@ -301,6 +302,8 @@ def _guest_chains(management: IPv4Network) -> str:
     }}
     chain guests_to_fabric {{
         type filter hook forward priority filter + 1; policy accept;
+        iifname "g*" ip daddr {zone.probe_source} icmp type echo-reply accept
+        iifname "g*" ip6 daddr {zone.probe_source_ipv6} icmpv6 type echo-reply accept
         iifname "g*" ip daddr {{ {management}, {FABRIC4}, 169.254.0.0/16 }} drop
         iifname "g*" ip6 daddr {{ fd00::/8, fe80::/10 }} drop
     }}"""

@@ -41,6 +41,8 @@ WAY_OUT = 102  # routing table of the edge: `nat`, the gateways' default route f
 PRIVATE = IPv4Network("10.0.0.0/8")
 FABRIC4 = IPv4Network("172.31.0.0/16")
 FABRIC6 = IPv6Network("fd00:31::/32")  # a /64 per link
+PROBES4 = IPv4Network("172.31.254.0/24")  # of the fabric: where health checks come from, an address per zone
+PROBES6 = IPv6Network("fd00:31:fe::/64")
 MANAGEMENT = IPv4Network("172.30.0.0/21")  # a /24 per zone
 
 INTERNET4 = IPv4Network("203.0.113.0/24")  # where `internet` has its address, by which every zone knows it
@@ -152,6 +154,15 @@ class Zone:
     @property
     def management(self) -> IPv4Network:
         return IPv4Network(f"172.30.{self._offset}.0/24")
+
+    @property
+    def probe_source(self) -> IPv4Address:
+        """Its edge's, where health checks come from: the hosts' only address that guests may answer."""
+        return PROBES4[self.number]
+
+    @property
+    def probe_source_ipv6(self) -> IPv6Address:
+        return PROBES6[self.number]
 
     @property
     def control_address(self) -> IPv4Interface:

@@ -16,6 +16,7 @@ from dataplane.hostnat import Traffic
 from services.netagent import wire
 from services.netagent.errors import MalformedMessage, NotAHypervisor, NotAnEdge
 from services.netagent.observe import EdgeRoutes, Feed, observed, port_traffic
+from services.netagent.probes import Prober
 from services.netagent.reconciler import Reconciler
 
 T = TypeVar("T", wire.Snapshot, wire.Delta)
@@ -70,6 +71,7 @@ def router(
     edge: EdgeRoutes | None,
     traffic: Traffic | None,
     packets: Callable[[], Mapping[str, int]],
+    prober: Prober,
     tokens: Tokens,
     health: Health,
 ) -> APIRouter:
@@ -112,6 +114,10 @@ def router(
     @private.get("/observed", operation_id="getObserved", tags=["agent"])
     def get_observed() -> wire.Observed:
         return observed(packets())
+
+    @private.post("/probes", operation_id="sendProbes", tags=["agent"])
+    def send_probes(body: wire.Probes) -> list[wire.ProbeResult]:
+        return prober.run(body)
 
     @private.post("/edge-routes:lookup", operation_id="lookupEdgeRoutes", tags=["edge"])
     def lookup_edge_routes(body: RouteLookup) -> list[wire.EdgeRoute]:

@@ -33,6 +33,7 @@ from services.netagent.api import Health, Tokens, router
 from services.netagent.checkpoint import SqliteCheckpoint
 from services.netagent.guests import HelperGuests
 from services.netagent.observe import EdgeRoutes, Feed
+from services.netagent.probes import Prober
 from services.netagent.reconciler import Reconciler
 from services.netagent.render import link_of
 from services.netagent.settings import AgentSettings, Role
@@ -65,7 +66,8 @@ def tables_of(settings: AgentSettings, kernel: Linux) -> Tables:
     match settings.role:
         case Role.HYPERVISOR:
             pins, cache = _bpf(settings)
-            guard = Guard(pins, cache, settings.host_prefixes)
+            probes = [source for source in settings.probe_sources if source is not None]
+            guard = Guard(pins, cache, settings.host_prefixes, probes)
             guests = HelperGuests(_needed(settings.guest_socket, "guest_socket"))
             legs = Legs(kernel, guests, guard.attach, Handover(kernel))
             for leg in legs.observe().values():
@@ -163,13 +165,14 @@ def build(settings: AgentSettings, kernel: Linux) -> tuple[FastAPI, Watch]:
     reconciler.repair()
     feed = Feed()
     watch = Watch(reconciler, tables.attach, settings.verify_seconds)
-    edge = None
+    edge, prober = None, Prober()
     if settings.role is Role.EDGE:
-        edge = EdgeRoutes(kernel, feed)
+        edge, prober = EdgeRoutes(kernel, feed), Prober(*settings.probe_sources)
         edge.start()
     tokens = Tokens(Verifier.from_directory(settings.issuer_keys, f"node/{settings.node}"))
     health = Health(name=settings.name, node=str(settings.node), role=settings.role)
-    app = create_app("Godwit netagent", [router(reconciler, feed, edge, tables.traffic, tables.packets, tokens, health)])
+    api = router(reconciler, feed, edge, tables.traffic, tables.packets, prober, tokens, health)
+    app = create_app("Godwit netagent", [api])
     held = reconciler.realized()
     log.info("agent.ready", role=settings.role, generation=held.generation, failed=len(held.failed))
     return app, watch

@@ -20,6 +20,7 @@ from common.http import CONNECT_TIMEOUT_S, ServiceClient, TokenSource, Unreachab
 from services.netagent.errors import (
     BY_CODE,
     BaseMismatch,
+    CannotProbe,
     MalformedMessage,
     NotAHypervisor,
     NotAnEdge,
@@ -28,12 +29,25 @@ from services.netagent.errors import (
     WrongAgent,
     WrongNode,
 )
-from services.netagent.wire import Changes, Delta, EdgeRoute, Observed, PortTraffic, Realized, Snapshot, State
+from services.netagent.wire import (
+    Changes,
+    Delta,
+    EdgeRoute,
+    Observed,
+    PortTraffic,
+    ProbeResult,
+    Probes,
+    ProbeTarget,
+    Realized,
+    Snapshot,
+    State,
+)
 
 __all__ = [
     "AgentClient",
     "AsyncAgentClient",
     "BaseMismatch",
+    "CannotProbe",
     "Dial",
     "MalformedMessage",
     "NotAHypervisor",
@@ -49,6 +63,7 @@ SNAPSHOT_TIMEOUT_S = 120.0
 PATIENCE_S = 5.0  # beyond a long poll's own wait
 
 _ROUTES = TypeAdapter(list[EdgeRoute])
+_PROBED = TypeAdapter(list[ProbeResult])
 _TRAFFIC = TypeAdapter(list[PortTraffic])
 
 
@@ -145,6 +160,24 @@ class AgentClient(ServiceClient):
         """What passes on the ports' links; a port that is not there is left out. Raises NotAHypervisor."""
         response = self.request("POST", "/port-traffic:lookup", json={"ports": [str(port) for port in ports]})
         return _TRAFFIC.validate_json(response.content)
+
+    def probe(
+        self, targets: Iterable[ProbeTarget], count: int, interval_s: float, timeout_s: float
+    ) -> list[ProbeResult]:
+        """Send `count` echoes to each target, `interval_s` apart; a result each, in their order.
+
+        An answer counts if it comes within `timeout_s` of its question. Blocks no longer than `Probes.bound_s` and
+        PATIENCE_S. Raises CannotProbe, and ValidationError for what `Probes` does not allow.
+        """
+        asked = Probes(
+            targets=list(targets),
+            count=count,
+            interval_ms=round(interval_s * 1000),
+            timeout_ms=round(timeout_s * 1000),
+        )
+        timeout = httpx.Timeout(asked.bound_s + PATIENCE_S, connect=CONNECT_TIMEOUT_S)
+        response = self.request("POST", "/probes", json=asked.model_dump(mode="json"), timeout=timeout)
+        return _PROBED.validate_json(response.content)
 
     def observed(self) -> Observed:
         """Reverse path filters, and what became of packets: any node."""

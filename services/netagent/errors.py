@@ -47,6 +47,12 @@ class NotAHypervisor(NotFound):
     code = "agent.not_a_hypervisor"
 
 
+class CannotProbe(Unavailable):
+    """This node sends no probes now: enough are under way, or its probe address or right to is missing."""
+
+    code = "agent.cannot_probe"
+
+
 class WrongAgent(Unavailable):
     """The agent that answers is not the node that was dialled."""
 
@@ -55,5 +61,14 @@ class WrongAgent(Unavailable):
 
 BY_CODE: dict[str, type[DomainError]] = {
     known.code: known
-    for known in (WrongNode, MalformedMessage, StaleGeneration, BaseMismatch, RemovalBudget, NotAnEdge, NotAHypervisor)
+    for known in (
+        WrongNode,
+        MalformedMessage,
+        StaleGeneration,
+        BaseMismatch,
+        RemovalBudget,
+        NotAnEdge,
+        NotAHypervisor,
+        CannotProbe,
+    )
 }

@@ -27,7 +27,7 @@ from services.netagent.wire import Changes, EdgeRoute, Observed, PortTraffic, Pr
 log = structlog.get_logger()
 
 REMEMBERED = 4096  # events
-REVERSE_PATHS = (ReversePath.OFF, ReversePath.STRICT, ReversePath.LOOSE)  # by rp_filter's value
+REVERSE_PATHS = (ReversePath.OFF, ReversePath.STRICT, ReversePath.LOOSE)  # by rp_filter's value; above is loose
 
 
 class Feed:
@@ -122,7 +122,7 @@ def changed_prefixes(events: nl.Notifications) -> list[Prefix]:
 
 def observed(packets: Mapping[str, int]) -> Observed:
     """With the reverse path filters of the calling thread's namespace."""
-    filters = {link: REVERSE_PATHS[value] for link, value in Linux.reverse_path_filters().items()}
+    filters = {link: REVERSE_PATHS[min(value, 2)] for link, value in Linux.reverse_path_filters().items()}
     return Observed(reverse_path=filters, packets=dict(packets))
 
 

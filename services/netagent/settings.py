@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 from typing import Annotated
 from uuid import UUID
@@ -44,4 +44,11 @@ class AgentSettings(Settings):
     vxlan_link: str = "vx0"
     host_prefixes: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(by_commas)] = ()
     """Fabric and management, which no guest may send to."""
+    probe_source: IPv4Address | None = None
+    probe_source_ipv6: IPv6Address | None = None
+    """Where the zone's health checks come from: the edge's own, and the only ones of the hosts that guests answer."""
     verify_seconds: float = 10.0
+
+    @property
+    def probe_sources(self) -> tuple[IPv4Address | None, IPv6Address | None]:
+        return self.probe_source, self.probe_source_ipv6

@@ -11,17 +11,28 @@ import hashlib
 import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Interface, IPv6Network, ip_address, ip_interface
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+    ip_address,
+    ip_interface,
+)
 from typing import ClassVar, Self
 from uuid import UUID
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 Prefix = IPv4Network | IPv6Network
 Interface = IPv4Interface | IPv6Interface
 
 DIGEST_KEY = b"godwit.netagent.wire/1"  # fixed: both sides must agree, nothing is kept secret by it
 NOWHERE = IPv4Address(0)
+PROBES_PER_SECOND = 2000  # that a node sends at most
+PROBES_ROOM_S = 2.0  # beyond what a run takes alone, for those that run beside it
 
 
 class Kind(enum.IntEnum):
@@ -448,6 +459,41 @@ class PortTraffic(BaseModel):
     outbound_packets: int
     outbound_bytes: int
     private_peers: list[PrivatePeer]
+
+
+class ProbeTarget(BaseModel):
+    """Whom to send echoes to; `size` in bytes of IP packet, never fragmented."""
+
+    address: IPv4Address | IPv6Address
+    size: int = Field(ge=64, le=9000)
+
+
+class Probes(BaseModel):
+    """Echoes to send: `count` to each target, and how long the answer to each is waited for."""
+
+    targets: list[ProbeTarget] = Field(min_length=1, max_length=10_000)
+    count: int = Field(ge=1, le=50)
+    interval_ms: int = Field(ge=5, le=1000)
+    timeout_ms: int = Field(ge=10, le=5000)
+
+    @property
+    def sending_s(self) -> float:
+        """How long sending takes at most; what has no room by then, because others probe too, is not sent."""
+        round_s = len(self.targets) / PROBES_PER_SECOND
+        return (self.count - 1) * max(self.interval_ms / 1000, round_s) + round_s + PROBES_ROOM_S
+
+    @property
+    def bound_s(self) -> float:
+        """Within which it is over."""
+        return self.sending_s + self.timeout_ms / 1000
+
+
+class ProbeResult(ProbeTarget):
+    """What became of one target's echoes. `sent` below the count asked for: the node was busy with others'."""
+
+    sent: int
+    received: int
+    rtt_us: tuple[int, int] | None  # least and median; None: no answer
 
 
 class ReversePath(enum.StrEnum):

@@ -69,6 +69,28 @@ class Agent:
             raise Unreachable(f"{self.name} does not answer")
         return [agent_wire.EdgeRoute(prefix=prefix, next_hops=self.fleet.fabric_sends(prefix)) for prefix in prefixes]
 
+    def probe(
+        self,
+        targets: Iterable[agent_wire.ProbeTarget],
+        count: int,
+        interval_s: float,  # noqa: ARG002  as `AgentClient.probe`
+        timeout_s: float,  # noqa: ARG002
+    ) -> list[agent_wire.ProbeResult]:
+        """Those answer that the fleet says, at once."""
+        if self.cut:
+            raise Unreachable(f"{self.name} does not answer")
+        return [
+            agent_wire.ProbeResult(
+                address=target.address,
+                size=target.size,
+                sent=count,
+                received=count if answers else 0,
+                rtt_us=(100, 100) if answers else None,
+            )
+            for target in targets
+            for answers in [str(target.address) in self.fleet.answering]
+        ]
+
     def observed(self) -> agent_wire.Observed:
         if self.cut:
             raise Unreachable(f"{self.name} does not answer")
@@ -90,6 +112,7 @@ class Fleet:
         self.world = memory.World()
         self.agents: dict[UUID, Agent] = {}
         self.endpoints: dict[UUID, str] = {}
+        self.answering: set[str] = set()  # addresses that answer probes
 
     def of(self, node_id: UUID, url: str) -> Agent:  # noqa: ARG002  as `Agents.of`
         return self.agents[node_id]

@@ -70,6 +70,7 @@ class Host:
             "ipv6/conf/default/accept_dad": 0,
         }.items():
             kernel.sysctl(path, value)
+        Path("/proc/sys/net/ipv4/ping_group_range").write_text("0 0")
         return kernel
 
     def run(self, work: Callable[[], T]) -> T:

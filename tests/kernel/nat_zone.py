@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Network, ip_interface
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_interface
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
@@ -37,6 +37,7 @@ T = TypeVar("T")
 
 INTERNET = "203.0.113.2"
 POOL = "198.18.0.0/24"
+PROBE_SOURCES = IPv4Address("172.31.254.1"), IPv6Address("fd00:31:fe::1")  # the edge's
 NAT_TABLE = "200"  # the edge's: the way out of 10.x
 
 
@@ -64,6 +65,7 @@ class Node:
 class Hypervisor(Node):
     """With its guests' traffic."""
 
+    guard: Guard = field(kw_only=True)
     links: LinkTraffics = field(kw_only=True)
 
     def traffic(self, port: UUID) -> LinkTraffic:
@@ -158,9 +160,10 @@ def _hypervisor(host: Host, number: int, edge: Host, helper: Helper, pins: Path,
     host.ip("rule", "add", "pref", "100", "lookup", "101")
     edge.ip("route", "add", f"10.{number}.0.0/16", "via", f"172.31.{number}.2")
 
-    def make() -> tuple[Reconciler, LinkTraffics]:
+    def make() -> tuple[Reconciler, Guard]:
         linux, guests = Linux(), HelperGuests(helper.socket)
-        tables, guard = RouteTable(linux), Guard(pins / host.name, cache, [IPv4Network("172.31.0.0/16")])
+        fabric = IPv4Network("172.31.0.0/16"), IPv6Network("fd00:31::/32")
+        tables, guard = RouteTable(linux), Guard(pins / host.name, cache, fabric, PROBE_SOURCES)
         legs = Legs(linux, guests, guard.attach, Handover(linux))
         drivers: list[Driver[Any]] = [
             legs,
@@ -171,10 +174,10 @@ def _hypervisor(host: Host, number: int, edge: Host, helper: Helper, pins: Path,
             GuestAddresses(legs, guests, link_of),
             Anchors(tables),
         ]
-        return Reconciler(UUID(int=number), drivers, MemoryCheckpoint()), LinkTraffics(guard)
+        return Reconciler(UUID(int=number), drivers, MemoryCheckpoint()), guard
 
-    agent, links = host.run(make)
-    return Hypervisor(host, number, agent, links=links)
+    agent, guard = host.run(make)
+    return Hypervisor(host, number, agent, guard=guard, links=LinkTraffics(guard))
 
 
 def _gateway(host: Host, edge: Host, pins: Path, cache: Path) -> Gateway:

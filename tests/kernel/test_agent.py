@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_interface
+from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address, ip_interface
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -20,8 +20,10 @@ import pytest
 from cloud.pki import PLACEMENT, Identity, Pki
 from cloud.plan import AGENT_PORT, Node, Plan, Role
 from common.auth import Principal, Signer
-from common.errors import DomainError
+from common.errors import DomainError, Invalid
 from common.http import Unreachable
+from dataplane.guard import REASONS
+from dataplane.nat import VERDICTS
 from services.netagent import wire
 from services.netagent.client import (
     AgentClient,
@@ -200,6 +202,34 @@ def test_an_edge_tells_where_prefixes_go_and_when_that_changes(edge: Agent) -> N
     }
 
 
+def test_an_agent_probes_what_it_is_told(edge: Agent) -> None:
+    targets = [wire.ProbeTarget(address=ip_address(a), size=100) for a in ("192.0.2.9", "::1", "127.0.0.1")]
+
+    found = edge.ask(lambda client: client.probe(targets, count=2, interval_s=0.005, timeout_s=0.2))
+
+    assert [(str(result.address), result.size, result.sent, result.received) for result in found] == [
+        ("192.0.2.9", 100, 2, 0),  # there is no route
+        ("::1", 100, 2, 2),
+        ("127.0.0.1", 100, 2, 2),
+    ]
+    with pytest.raises(Invalid) as refused:
+        edge.ask(lambda client: client.request("POST", "/probes", json={"targets": [], "count": 51}))
+    assert refused.value.code == "request.invalid"
+
+
+def test_an_edge_tells_its_reverse_path_filters(edge: Agent) -> None:
+    edge.host.ip("link", "add", "up0", "type", "veth", "peer", "name", "up1")
+    edge.host.run(lambda: edge.host.kernel.sysctl("ipv4/conf/up0/rp_filter", 2))
+    assert edge.ask(lambda client: client.observed()) == wire.Observed(
+        reverse_path={"lo": wire.ReversePath.OFF, "up0": wire.ReversePath.LOOSE, "up1": wire.ReversePath.OFF},
+        packets={},
+    )
+
+    edge.host.run(lambda: edge.host.kernel.sysctl("ipv4/conf/all/rp_filter", 1))
+    told = edge.ask(lambda client: client.observed()).reverse_path
+    assert told == {"lo": "strict", "up0": "loose", "up1": "strict"}  # the greater of both counts
+
+
 def test_only_the_controller_is_heard(edge: Agent) -> None:
     """Q26: another node's certificate, no certificate, another role, another node's token."""
     other = next(node for node in edge.plan.nodes if node.id != edge.node.id)
@@ -252,6 +282,7 @@ def test_a_gateways_link_that_was_made_anew_translates_again(tmp_path: Path) -> 
         gateway.start()
         gateway.ask(lambda client: client.apply(gateway.snapshot(1, OUTBOUND, INBOUND)))
         assert _bears_program(host, "in0")
+        assert set(gateway.ask(lambda client: client.observed()).packets) == set(VERDICTS)
 
         host.ip("link", "del", "in0")
         _private_link(host)
@@ -316,6 +347,9 @@ def test_a_guest_behind_its_guard_is_reached(hypervisor: tuple[Agent, Host, Help
     assert realized.digest == digest(PORT, *ADDRESSES.values())
     for target in ADDRESSES:
         until(lambda target=target: net.run(lambda: _echoes(target)), f"{target} echoes")  # type: ignore[misc]
+    packets = agent.ask(lambda client: client.observed()).packets
+    assert tuple(packets) == REASONS
+    assert packets["passed_from_guest"] >= 2
 
     address = ADDRESSES["198.18.0.5"]
     gone = [wire.Tombstone(wire.EntryKey.of(address), uuid4())]

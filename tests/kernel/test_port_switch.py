@@ -247,6 +247,8 @@ def test_ports_pass_to_hostnat_and_back_without_loss(village: Village, together:
     sent = {flow.name: flow.sent for flow in village.probes.flows}
     print(f"{ROUNDS} switches of {together} and back: {sent}")
     assert village.probes.faults() == {}
+    for hypervisor in village.zone.hypervisors:
+        assert hypervisor.guard.counters()["dropped_not_its_address"] == 0
     assert min(sent.values()) >= ROUNDS * 6 * SETTLE * FAST_S / SLOW_S
 
 

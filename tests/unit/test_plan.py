@@ -47,6 +47,7 @@ def test_nothing_is_used_twice_in_the_largest_cloud() -> None:
     addresses += [str(node.management) for node in LARGEST.nodes]
     addresses += [str(zone.control_address.ip) for zone in LARGEST.zones]
     addresses += [str(zone.edge.endpoint) for zone in LARGEST.zones]
+    addresses += [str(source) for zone in LARGEST.zones for source in (zone.probe_source, zone.probe_source_ipv6)]
     names = [node.management_port for node in LARGEST.nodes] + [zone.uplink.name for zone in LARGEST.zones]
     at_edge = [[link.edge_name for node in zone.nodes for link in node.links] for zone in LARGEST.zones]
     assert len(addresses) == len(set(addresses))
@@ -54,6 +55,7 @@ def test_nothing_is_used_twice_in_the_largest_cloud() -> None:
     assert all(len(each) == len(set(each)) for each in at_edge)
     assert all(len(name) <= 15 for name in (*names, *at_edge[0]))
     assert all(link.address4.ip in FABRIC4 and link.address6.ip in FABRIC6 for link in links)
+    assert all(zone.probe_source in FABRIC4 and zone.probe_source_ipv6 in FABRIC6 for zone in LARGEST.zones)
     assert all(node.endpoint in FABRIC4 for node in LARGEST.nodes)
     assert all(node.management in zone.management for zone in LARGEST.zones for node in zone.nodes)
     assert all(zone.management.subnet_of(MANAGEMENT) for zone in LARGEST.zones)
