@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
 
 Prefix = IPv4Network | IPv6Network
@@ -37,6 +37,7 @@ class Leg:
     mac: str  # of the guest's NIC
     state: LegState
     name: str = ""  # of the instance: the guest's host name
+    takes: bool = field(default=True, compare=False)  # put ACTIVE: also the guest that another leg carries
 
     @property
     def key(self) -> Hashable:

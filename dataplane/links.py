@@ -106,9 +106,7 @@ class Legs:
         """The ports of the guest's bridge."""
         if link.netnsid is None:
             return []
-        inside = self._kernel.links(link.netnsid)
-        bridge = next((other.index for other in inside if other.name == NIC), 0)
-        return [other for other in inside if bridge and other.master == bridge]
+        return _ports(self._kernel.links(link.netnsid))
 
     # --- writing -----------------------------------------------------------------------------------------------------
 
@@ -124,6 +122,8 @@ class Legs:
             opened = self._guests.open(entry.guest, entry.mac, entry.name)
             inside = Linux(opened.kernel)
             try:
+                if entry.state is LegState.ACTIVE and not entry.takes and _carried(inside, link):
+                    raise DriverError("leg.elsewhere", f"another leg carries {entry.guest}, and nobody said to take it")
                 if link is None:
                     link = self._create(entry, opened.namespace, inside)
                 self._ready(link, entry, adopted=False)
@@ -192,9 +192,7 @@ class Legs:
                 self._kernel.add_address(link.index, address)
 
     def _play(self, link: Link, inside: Linux, *, active: bool) -> None:
-        links = inside.links()
-        nic = next((other.index for other in links if other.name == NIC), 0)
-        ports = {other.index: other for other in links if nic and other.master == nic}
+        ports = {port.index: port for port in _ports(inside.links())}
         ours = ports.pop(link.peer, None)
         if ours is None:
             raise DriverError("leg.no_port", f"{link.name} is no port of the guest's bridge")
@@ -239,6 +237,19 @@ class Legs:
         if link is None:
             raise DriverError("leg.vanished", f"{name} vanished while it was made")
         return link
+
+
+def _ports(inside: list[Link]) -> list[Link]:
+    """Of the links of a guest's namespace, the ports of its bridge."""
+    bridge = next((link.index for link in inside if link.name == NIC), 0)
+    return [link for link in inside if bridge and link.master == bridge]
+
+
+def _carried(inside: Linux, ours: Link | None) -> bool:
+    """Whether a leg other than ours carries the guest."""
+    return any(
+        port.up and port.running and (ours is None or port.index != ours.peer) for port in _ports(inside.links())
+    )
 
 
 def _made(link: Link) -> bool:

@@ -183,6 +183,9 @@ class MemoryLegs:
 
     def put(self, entry: Leg) -> None:
         self._kernel.refuse(entry)
+        heard = self._kernel.world.hears.get(entry.guest)
+        if entry.state is LegState.ACTIVE and not entry.takes and heard not in (None, self._place(entry)):
+            raise DriverError("leg.elsewhere", f"another leg carries {entry.guest}, and nobody said to take it")
         if entry.link not in self._kernel.table(Leg):
             self._guard_attach(entry.link)
         self._kernel.table(Leg)[entry.link] = entry

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 from dataplane.driver import Driver, DriverError
-from dataplane.entries import Entry
+from dataplane.entries import Entry, Leg
 from services.netagent import wire
 from services.netagent.admission import Position, admit
 from services.netagent.checkpoint import Checkpoint
@@ -69,7 +70,7 @@ class Reconciler:
             if change.complete:
                 self._complete = True
                 self._compare()
-                self._mend()
+                self._mend(ordered=True)
             else:
                 named = [wire.EntryKey.of(entry) for entry in self._named(message)]
                 self._apply(touched.entries | {key for key in named if key not in self._confirmed}, touched.rows)
@@ -92,13 +93,16 @@ class Reconciler:
     def repair(self, *, tell: bool = True) -> None:
         """Put what is missing, and drop what is ours and not wanted, as far as it is known to be.
 
+        A guest that another leg carries is left to it: it may have been started elsewhere while we were away. Only an
+        order takes it.
+
         Unless we are to `tell`, `realized` goes on telling what was seen before, until the next read-back.
         """
         with self._lock:
             if self._position is None:
                 return
             self._compare()
-            self._mend()
+            self._mend(ordered=False)
             if tell:
                 self._answer = self._summary()
 
@@ -116,13 +120,13 @@ class Reconciler:
                 rows |= {row_key(row): row for row in self._desired.rows(key)}
         seen = self._observe(rows)
         missing = [row for place, row in rows.items() if seen.get(place) != row]
-        problems = self._put(missing)
+        problems = self._put(missing, ordered=True)
         concerned = touched | {owner for _, owner in self._leftovers.values()}
         problems |= self._drop_leftovers(problems, concerned)
         seen |= self._observe([row_key(row) for row in missing])
         self._judge(concerned, seen, problems, rows.keys())
 
-    def _put(self, rows: Iterable[Entry]) -> dict[RowKey, Problem]:
+    def _put(self, rows: Iterable[Entry], *, ordered: bool) -> dict[RowKey, Problem]:
         by_kind: dict[type[Any], list[Entry]] = {}
         for row in rows:
             by_kind.setdefault(type(row), []).append(row)
@@ -132,7 +136,8 @@ class Reconciler:
                 problems[row_key(row)] = ("agent.entry.unsupported", f"a node of this role has no {kind.__name__}")
         for driver in self._drivers:
             for row in by_kind.get(driver.entry, []):
-                self._attempt(driver.put, row, problems)
+                put = replace(row, takes=ordered) if isinstance(row, Leg) else row
+                self._attempt(driver.put, put, problems)
         return problems
 
     def _drop_leftovers(self, problems: dict[RowKey, Problem], of: set[wire.EntryKey]) -> dict[RowKey, Problem]:
@@ -177,7 +182,7 @@ class Reconciler:
             del self._failures[key]
         self._judge({owner for _, owner in self._leftovers.values()}, seen, {})
 
-    def _mend(self) -> None:
+    def _mend(self, *, ordered: bool) -> None:
         """Put, then drop, until a full read shows no difference that another round would change."""
         problems: dict[RowKey, Problem] = {}
         for _ in range(ROUNDS):
@@ -187,7 +192,7 @@ class Reconciler:
             unwanted = {p: self._seen[p] for p in self._unwanted if p not in problems} if self._complete else {}
             if not missing and not unwanted and not self._leftovers:
                 break
-            problems |= self._put(missing)
+            problems |= self._put(missing, ordered=ordered)
             problems |= self._drop_leftovers(problems, {owner for _, owner in self._leftovers.values()})
             problems |= self._drop(unwanted)
             self._compare()

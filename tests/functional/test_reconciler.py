@@ -389,6 +389,23 @@ def test_after_a_reboot_the_checkpoint_is_made_so_again(node: Node) -> None:
     assert node.anchors() == {(prefix(1), 1)}
 
 
+def test_a_host_that_comes_back_takes_no_guest_that_was_started_elsewhere() -> None:
+    world = World()
+    back, new = Node("hv-1", world), Node("hv-2", world)
+    back.agent.apply(snapshot(5, PORT, address(1)))
+    new.agent.apply(snapshot(5, PORT, address(1, 2)))  # it was fenced, and its guest started here
+
+    back.start()
+    for _ in range(2):
+        back.agent.repair()
+        assert "leg.elsewhere" in {failure.code for failure in back.agent.realized().failed}
+        assert not new.agent.verify()
+
+    back.agent.apply(snapshot(6, PORT, address(1, 3)))  # an order takes it back
+    assert back.agent.realized().failed == []
+    assert new.agent.verify()
+
+
 def test_without_a_checkpoint_nothing_is_removed_before_the_first_snapshot(node: Node) -> None:
     """Q4."""
     node.agent.apply(snapshot(5, PORT, address(1), address(2)))

@@ -151,6 +151,24 @@ def test_an_active_leg_takes_the_guest_from_every_other(pair: list[Node], leg: L
     assert second.legs.observe() == {leg.link: leg}
 
 
+def test_a_leg_that_may_not_take_leaves_the_guest_to_the_one_that_carries_it(pair: list[Node], leg: Leg) -> None:
+    """A host that comes back knows of its guests only that it had them."""
+    here, there = pair
+    resumed = replace(leg, takes=False)
+    here.legs.put(resumed)  # nobody has it
+    there.legs.put(leg)
+    for _ in range(2):
+        with pytest.raises(DriverError) as refused:
+            here.legs.put(resumed)
+        assert refused.value.code == "leg.elsewhere"
+        assert there.legs.observe() == {leg.link: leg}
+        here.legs.drop(leg)
+    there.legs.put(resumed)  # it has it already
+    there.legs.drop(leg)
+    here.legs.put(resumed)
+    assert here.legs.observe() == {leg.link: leg}
+
+
 def test_a_guest_is_configured_where_its_active_leg_is(pair: list[Node], leg: Leg) -> None:
     first, second = pair
     first.legs.put(leg)
