@@ -12,6 +12,7 @@ from cloud.baseline import CUT_TABLE, Machine, Veth, machines
 from cloud.namespaces import entered, run
 from cloud.plan import Node, Plan
 
+FENCED = "godwit fence"  # how the alias of a link begins that the edge's agent holds down
 _PARTS = r"(control|internet|(z\d+-)?(edge|gateway-\d+|hypervisor-\d+))"
 
 
@@ -83,8 +84,10 @@ def _change_cut(plan: Plan, node: Node, verb: str) -> None:
         run(["nft", "-f", "-"], f"{verb} element inet {CUT_TABLE} links {{ {elements} }}\n")
 
 
-def _links(namespace: str) -> set[str]:
-    return {row["ifname"] for row in json.loads(run(["ip", "-netns", namespace, "-json", "link"]) or "[]")}
+def _links(namespace: str) -> dict[str, str]:
+    """The namespace's links, with their aliases."""
+    rows = json.loads(run(["ip", "-netns", namespace, "-json", "link"]) or "[]")
+    return {row["ifname"]: row.get("ifalias", "") for row in rows}
 
 
 def _write_sysctls(values: tuple[tuple[str, str], ...]) -> None:
@@ -93,7 +96,7 @@ def _write_sysctls(values: tuple[tuple[str, str], ...]) -> None:
 
 
 def _make_links(machine: Machine, fresh: set[str]) -> None:
-    have = set() if machine.namespace in fresh else _links(machine.namespace)
+    have = {} if machine.namespace in fresh else _links(machine.namespace)
     lines = [f"link add {name} {arguments}" for name, arguments in machine.devices if name not in have]
     for veth in machine.links:
         whole = veth.name in have and veth.peer_namespace not in fresh and veth.peer in _links(veth.peer_namespace)
@@ -116,7 +119,9 @@ def _configure(machine: Machine, *, observe: bool) -> None:
     if observe:
         present_rules = {_rule_key(row, family) for family in (4, 6) for row in _rules(family)}
         rules = tuple(rule for rule in rules if (rule.family, rule.priority) not in present_rules)
-    _batch(machine.commands)
+    links = _links(machine.namespace) if observe else {}
+    fenced = {f"link set {name} up" for name, alias in links.items() if alias.startswith(FENCED)}
+    _batch([line for line in machine.commands if line not in fenced])
     for family in (4, 6):
         _batch([rule.command for rule in rules if rule.family == family], f"-{family}")
     _write_sysctls(machine.link_sysctls)

@@ -164,6 +164,34 @@ class Discard:
 
 
 @dataclass(frozen=True, slots=True)
+class Fence:
+    """A node held apart: the edge's link to `neighbour`, the node's end of it, is down."""
+
+    neighbour: IPv4Address
+    closed: bool = True  # False is only ever read: another hand has set the link up
+
+    @property
+    def key(self) -> Hashable:
+        return self.neighbour
+
+
+@dataclass(frozen=True, slots=True)
+class Blackhole:
+    """The edge discards what is for `prefix`, whoever announces it.
+
+    With a `neighbour`, the node's end of a link, only what would leave by that link, and what comes in by it from
+    `prefix`.
+    """
+
+    prefix: Prefix
+    neighbour: IPv4Address | None = None
+
+    @property
+    def key(self) -> Hashable:
+        return (self.prefix, self.neighbour)
+
+
+@dataclass(frozen=True, slots=True)
 class Inbound:
     """NAT, towards guests: destination `public` is rewritten to `private`."""
 
@@ -198,6 +226,8 @@ Entry = (
     | Peer
     | Anchor
     | Discard
+    | Fence
+    | Blackhole
     | Inbound
     | Outbound
 )

@@ -14,9 +14,11 @@ from typing import Any, Generic, TypeVar
 from dataplane.driver import DriverError
 from dataplane.entries import (
     Anchor,
+    Blackhole,
     Discard,
     Entry,
     Fallback,
+    Fence,
     Forward,
     GuardAddress,
     GuardPort,
@@ -231,7 +233,7 @@ def drivers(kernel: Kernel, link_of: Callable[[str], str]) -> Drivers:
             anchors,
         ],
         gateway=[MemoryTable(kernel, Outbound), MemoryTable(kernel, Inbound), anchors],
-        edge=[MemoryTable(kernel, Discard)],
+        edge=[MemoryTable(kernel, Discard), MemoryTable(kernel, Fence), MemoryTable(kernel, Blackhole)],
     )
 
 

@@ -21,6 +21,7 @@ from common.serve import MutualTls, serve
 from common.web import create_app
 from dataplane.driver import Driver, DriverError
 from dataplane.entries import Leg, LegState
+from dataplane.fence import Blackholes, Fences
 from dataplane.guard import Guard, GuardAddresses, GuardPorts
 from dataplane.guests import GuestAddresses
 from dataplane.handover import Handover
@@ -28,6 +29,7 @@ from dataplane.hostnat import HostNats, LinkTraffics, Traffic
 from dataplane.links import Legs
 from dataplane.linux import Linux
 from dataplane.nat import Nat, NatInbound, NatOutbound
+from dataplane.nft import Nftables
 from dataplane.routes import Anchors, Discards, Fallbacks, Forwards, Peers, RouteTable
 from services.netagent.api import Health, Tokens, router
 from services.netagent.checkpoint import SqliteCheckpoint
@@ -97,7 +99,7 @@ def tables_of(settings: AgentSettings, kernel: Linux) -> Tables:
                 packets=nat.counters,
             )
         case Role.EDGE:
-            return Tables([Discards(routes)])
+            return Tables([Discards(routes), Fences(kernel), Blackholes(kernel, Nftables())])
 
 
 def _resume(legs: Legs, leg: Leg) -> None:

@@ -8,9 +8,11 @@ from uuid import UUID
 
 from dataplane.entries import (
     Anchor,
+    Blackhole,
     Discard,
     Entry,
     Fallback,
+    Fence,
     Forward,
     GuardAddress,
     GuardPort,
@@ -79,6 +81,10 @@ def render(entry: wire.Entry, ports: Mapping[UUID, wire.Port]) -> list[Entry]:
             rows = [Outbound(entry.private, entry.public)]
         case wire.HostNat():
             rows = _hostnat(entry, ports)
+        case wire.Fence():
+            rows = [Fence(entry.neighbour)]
+        case wire.Blackhole():
+            rows = [Blackhole(entry.prefix, None if entry.neighbour == wire.NOWHERE else entry.neighbour)]
     return rows
 
 

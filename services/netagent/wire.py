@@ -46,6 +46,8 @@ class Kind(enum.IntEnum):
     INBOUND = 6
     OUTBOUND = 7
     HOSTNAT = 8
+    FENCE = 9
+    BLACKHOLE = 10
 
 
 class PortState(enum.IntEnum):
@@ -244,9 +246,55 @@ class HostNat:
 
 _HOSTNAT = struct.Struct("!4s4s??Q4s")
 
-Entry = Port | Address | Peer | NodePrefix | Aggregate | Inbound | Outbound | HostNat
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """Edge: the link to `neighbour` is held down, and with it its BGP session and every route by it.
+
+    `neighbour` is the address of a node's own end of a link; a node with several links takes as many entries.
+    """
+
+    kind: ClassVar[Kind] = Kind.FENCE
+    neighbour: IPv4Address
+
+    def key(self) -> bytes:
+        return self.neighbour.packed
+
+    def value(self) -> bytes:
+        return b""
+
+    @classmethod
+    def unpack(cls, key: bytes, value: bytes) -> Self:  # noqa: ARG003
+        return cls(IPv4Address(key))
+
+
+@dataclass(frozen=True, slots=True)
+class Blackhole:
+    """Edge: what is for `prefix` is discarded, whoever announces it.
+
+    With a `neighbour` (as of a `Fence`), only what would leave to it, and also what comes from it with such a source:
+    the address is fenced from that node, and free to be announced by another. Prefixes of one neighbour must not
+    overlap.
+    """
+
+    kind: ClassVar[Kind] = Kind.BLACKHOLE
+    prefix: Prefix
+    neighbour: IPv4Address = NOWHERE
+
+    def key(self) -> bytes:
+        return self.neighbour.packed + pack_prefix(self.prefix)
+
+    def value(self) -> bytes:
+        return b""
+
+    @classmethod
+    def unpack(cls, key: bytes, value: bytes) -> Self:  # noqa: ARG003
+        return cls(unpack_prefix(key[4:]), IPv4Address(key[:4]))
+
+
+Entry = Port | Address | Peer | NodePrefix | Aggregate | Inbound | Outbound | HostNat | Fence | Blackhole
 CLASSES: dict[Kind, type[Entry]] = {
-    cls.kind: cls for cls in (Port, Address, Peer, NodePrefix, Aggregate, Inbound, Outbound, HostNat)
+    cls.kind: cls for cls in (Port, Address, Peer, NodePrefix, Aggregate, Inbound, Outbound, HostNat, Fence, Blackhole)
 }
 
 

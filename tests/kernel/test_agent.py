@@ -173,6 +173,37 @@ def test_drift_is_seen_and_mended(edge: Agent) -> None:
     until(lambda: edge.ask(lambda client: client.state()).digest == digest(FOUR, SIX), "it is told as held again")
 
 
+def test_what_an_edge_holds_apart_survives_its_agent_and_another_hand(edge: Agent) -> None:
+    """Q3, Q6: the kernel alone holds it; what is set up behind the agent's back is told, and taken down again."""
+    node = IPv4Address("172.31.1.1")
+    fence, held = wire.Fence(node), wire.Blackhole(IPv4Network("198.18.0.5/32"), node)
+    lost = wire.Fence(IPv4Address("172.31.9.1"))
+    edge.host.ip("link", "add", "hv1", "type", "veth", "peer", "name", "fabric0")
+    edge.host.ip("address", "add", "172.31.1.0/31", "dev", "hv1")
+    edge.host.ip("link", "set", "hv1", "up")
+
+    def down() -> bool:
+        return "state DOWN" in edge.host.ip("link", "show", "hv1")
+
+    realized = edge.ask(lambda client: client.apply(edge.snapshot(4, fence, held, lost)))
+    assert [(failure.key, failure.code) for failure in realized.failed] == [(lost.key().hex(), "fence.no_link")]
+    assert realized.digest == digest(fence, held)
+    edge.kill()
+    assert down()
+    edge.host.ip("link", "set", "hv1", "up")
+    edge.start()
+    assert down()
+    assert edge.ask(lambda client: client.realized()).digest == digest(fence, held)
+    edge.host.ip("link", "set", "hv1", "up")
+    until(lambda: edge.ask(lambda client: client.state()).digest == digest(held), "another hand is noticed")
+    until(lambda: edge.ask(lambda client: client.state()).digest == digest(fence, held), "and undone")
+    assert down()
+
+    gone = [wire.Tombstone(wire.EntryKey.of(entry), uuid4()) for entry in (fence, held, lost)]
+    assert edge.ask(lambda client: client.apply(wire.Delta(edge.node.id, 1, 4, 5, [], gone))).digest == {}
+    assert not down()
+
+
 def test_an_edge_tells_where_prefixes_go_and_when_that_changes(edge: Agent) -> None:
     host = edge.host
     host.ip("link", "add", "up0", "type", "veth", "peer", "name", "up1")

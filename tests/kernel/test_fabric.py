@@ -12,7 +12,10 @@ import pytest
 
 from cloud import fabric, namespaces
 from cloud.namespaces import CommandFailed, entered, run
-from cloud.plan import WAY_OUT, Plan
+from cloud.plan import WAY_OUT, Node, Plan
+from dataplane.entries import Fence
+from dataplane.fence import Fences
+from dataplane.linux import Linux
 from tests.kernel.fabric_rig import Echo, Fabric, Prober, eventually
 
 pytestmark = [
@@ -135,6 +138,75 @@ def test_cutting_a_gateway_moves_every_flow(cloud: Fabric) -> None:
     gap_s = max(prober.sent[number] for number in prober.lost) - cut_at
     print(f"all flows moved {gap_s * 1000:.0f} ms after the cut; {len(prober.lost)} of {len(prober.sent)} lost")
     assert gap_s < 0.5
+
+
+def fences(node: Node) -> list[Fence]:
+    return [Fence(link.address4.ip) for link in node.links]
+
+
+@pytest.fixture
+def fencer(cloud: Fabric) -> Iterator[Fences]:
+    """The edge agent's driver: netlink sockets stay where they were opened."""
+    with entered(cloud.plan.edge.namespace):
+        driver = Fences(Linux())
+    yield driver
+    for row in driver.observe().values():
+        driver.drop(row)
+
+
+def test_a_fenced_hypervisor_is_out_of_the_fabric_at_once_and_stays_out(cloud: Fabric, fencer: Fences) -> None:
+    edge, (one, two) = cloud.plan.edge, cloud.plan.hypervisors
+    for prefix in (ADDRESS, PREFIX6):
+        cloud.announce(one, prefix, 5)
+        eventually(lambda p=prefix: cloud.next_hops(edge, p) and cloud.next_hops(two, p), 1, "known")  # type: ignore[misc]
+    before = cloud.established()
+
+    fenced_at = time.monotonic()
+    for row in fences(one):
+        fencer.put(row)
+    assert not cloud.next_hops(edge, ADDRESS)
+    assert not cloud.next_hops(edge, PREFIX6)
+    took_s = time.monotonic() - fenced_at
+    eventually(lambda: not cloud.next_hops(two, ADDRESS), 1, "withdrawn from the others")
+    elsewhere_s = time.monotonic() - fenced_at
+    print(f"no route by a fenced link, read {took_s * 1000:.0f} ms after; elsewhere {elsewhere_s * 1000:.0f} ms")
+    eventually(lambda: cloud.established() == before - 1, 2, "its session is down")
+
+    cloud.announce(two, ADDRESS, 6)
+    eventually(lambda: cloud.next_hops(edge, ADDRESS) == {"172.31.2.1"}, 1, "the next holder")
+    cloud.announce(one, ADDRESS, 9)  # a sequence that nobody gave it
+    fabric.build(cloud.plan)  # who heals the fabric leaves what the agent holds
+    eventually(lambda: cloud.established() == before - 1, 1, "still down")
+    assert cloud.next_hops(edge, ADDRESS) == {"172.31.2.1"}
+
+    cloud.announce(one, ADDRESS, 9, "del")
+    cloud.announce(one, ADDRESS, 5, "del")
+    for row in fences(one):
+        fencer.drop(row)
+    eventually(lambda: cloud.next_hops(edge, PREFIX6), 10, "it is heard again")
+    assert cloud.next_hops(edge, ADDRESS) == {"172.31.2.1"}
+
+
+def test_a_fenced_gateway_carries_nothing_in_nor_out(cloud: Fabric, fencer: Fences) -> None:
+    edge, (one, two) = cloud.plan.edge, cloud.plan.gateways
+    for gateway in (one, two):
+        cloud.announce(gateway, NAT_POOL, 1)
+    ways = {"172.31.101.1", "172.31.102.1"}, {"172.31.101.3", "172.31.102.3"}
+    eventually(lambda: cloud.next_hops(edge, NAT_POOL) == ways[0], 1, "both ways in")
+    eventually(lambda: cloud.next_hops(edge, "default", WAY_OUT) == ways[1], 1, "both ways out")
+
+    with Echo("198.18.0.9", one, two) as echo, Prober(cloud.plan, "198.18.0.9", flows=32) as prober:
+        eventually(lambda: min(echo.answered.values()) > 100, 5, "both carry flows")
+        fenced_at = time.monotonic()
+        for row in fences(one):
+            fencer.put(row)
+        eventually(lambda: cloud.next_hops(edge, NAT_POOL) == {"172.31.102.1"}, 1, "one way in")
+        eventually(lambda: cloud.next_hops(edge, "default", WAY_OUT) == {"172.31.102.3"}, 1, "one way out")
+        moved = len(prober.sent)
+        eventually(lambda: len(prober.sent) > moved + 500, 5, "probes after it")
+    gap_s = max((prober.sent[number] for number in prober.lost), default=fenced_at) - fenced_at
+    print(f"all flows moved {gap_s * 1000:.0f} ms after the fence; {len(prober.lost)} of {len(prober.sent)} lost")
+    assert gap_s < 0.25
 
 
 @pytest.mark.parametrize("victim", ["edge", "hypervisor-1"])

@@ -11,8 +11,10 @@ import pytest
 
 from dataplane.entries import (
     Anchor,
+    Blackhole,
     Discard,
     Fallback,
+    Fence,
     Forward,
     GuardAddress,
     GuardPort,
@@ -141,3 +143,6 @@ def test_the_rest_is_one_row_each() -> None:
     assert render(wire.Aggregate(PREFIX), {}) == [Discard(PREFIX)]
     assert render(wire.Inbound(one, other), {}) == [Inbound(one, other)]
     assert render(wire.Outbound(other, one), {}) == [Outbound(other, one)]
+    assert render(wire.Fence(one), {}) == [Fence(one)]
+    assert render(wire.Blackhole(PREFIX, one), {}) == [Blackhole(PREFIX, one)]
+    assert render(wire.Blackhole(PREFIX), {}) == [Blackhole(PREFIX)]

@@ -25,6 +25,9 @@ ENTRIES: list[wire.Entry] = [
     wire.Inbound(IPv4Address("198.18.0.9"), IPv4Address("10.1.0.9")),
     wire.Outbound(IPv4Address("10.1.0.9"), IPv4Address("198.18.0.9")),
     wire.HostNat(PORT, IPv4Address("198.18.0.9"), IPv4Address("10.1.0.9"), inbound=True, outbound=False),
+    wire.Fence(IPv4Address("172.31.1.1")),
+    wire.Blackhole(IPv4Network("198.18.0.9/32")),
+    wire.Blackhole(IPv6Network("2001:db8:5::/64"), IPv4Address("172.31.1.1")),
 ]
 TOMBSTONES = [
     wire.Tombstone(wire.EntryKey.of(ENTRIES[3]), OPERATION),

@@ -1,0 +1,199 @@
+"""Drivers of what an edge holds apart: a node, by its link; an address, at a node's link or wherever it is announced.
+
+A node is named by the IPv4 address of its own end of a link, whose network holds no third host. Ours is a link whose
+alias begins with `godwit fence`, and the nftables table `inet godwit`.
+
+A link that is down has no routes: the kernel drops them with it, of both families and in every table, and takes no new
+ones; a routing daemon whose neighbour's link is gone ends the session at once, where a silent one would be waited for
+(graceful restart). So the link alone is read back.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable, Iterable
+from ipaddress import IPv4Address, ip_network
+from typing import Any, Final
+
+from dataplane.driver import DriverError
+from dataplane.entries import Blackhole, Fence
+from dataplane.linux import Link, Linux, Prefix
+from dataplane.nft import Nftables, Object
+from dataplane.routes import refusals
+
+MARK: Final = "godwit fence"  # then the link's former state, `up` or `down`, and its former alias
+POINT_TO_POINT: Final = 30  # the shortest prefix length of a network of two hosts
+
+
+def neighbours(kernel: Linux) -> dict[IPv4Address, Link]:
+    """The edge's links by the other end's address."""
+    links = {link.index: link for link in kernel.links()}
+    found: dict[IPv4Address, Link] = {}
+    for index, address in kernel.addresses():
+        if address.version == 4 and POINT_TO_POINT <= address.network.prefixlen < 32 and index in links:
+            link = links.pop(index)  # the first such address names it
+            other = next(host for host in address.network.hosts() if host != address.ip)
+            found[IPv4Address(other)] = link
+    return found
+
+
+def _link_to(neighbour: IPv4Address, links: dict[IPv4Address, Link]) -> Link:
+    if neighbour not in links:
+        raise DriverError("fence.no_link", f"no link leads to {neighbour} alone")
+    return links[neighbour]
+
+
+class Fences:
+    """Links that are held down."""
+
+    entry = Fence
+
+    def __init__(self, kernel: Linux) -> None:
+        self._kernel = kernel
+
+    def observe(self, keys: Iterable[Hashable] | None = None) -> dict[Hashable, Fence]:
+        marked = {n: link for n, link in neighbours(self._kernel).items() if link.alias.startswith(MARK)}
+        chosen = marked if keys is None else marked.keys() & set(keys)
+        return {neighbour: Fence(neighbour, closed=not marked[neighbour].up) for neighbour in chosen}
+
+    def put(self, entry: Fence) -> None:
+        link = _link_to(entry.neighbour, neighbours(self._kernel))
+        alias = link.alias if link.alias.startswith(MARK) else f"{MARK} {'up' if link.up else 'down'} {link.alias}"
+        with refusals("fence", link.name):
+            self._kernel.set_link(link.index, up=False, alias=alias)
+
+    def drop(self, entry: Fence) -> None:
+        link = neighbours(self._kernel).get(entry.neighbour)
+        if link is None or not link.alias.startswith(MARK):
+            return
+        was, _, alias = link.alias[len(MARK) + 1 :].partition(" ")
+        with refusals("fence", link.name):
+            self._kernel.set_link(link.index, up=True if was == "up" else None, alias=alias)
+
+
+class Blackholes:
+    """Elements of the sets by which our nftables table discards, per family: those of one link, those of every link."""
+
+    entry = Blackhole
+
+    def __init__(self, kernel: Linux, nft: Nftables) -> None:
+        self._kernel = kernel
+        self._nft = nft
+
+    def observe(self, keys: Iterable[Hashable] | None = None) -> dict[Hashable, Blackhole]:
+        """Nothing, unless the rules that use the sets are as we make them."""
+        sound, elements = self._read()
+        rows = self._rows(elements) if sound else {}
+        wanted = None if keys is None else set(keys)
+        return {row.key: row for row in rows if wanted is None or row.key in wanted}
+
+    def put(self, entry: Blackhole) -> None:
+        element = self._element(entry)
+        sound, elements = self._read()
+        commands = [{"add": _member(element)}]
+        if not sound:
+            made = [{"add": part} for part in (_TABLE, *_PARTS)]
+            held = [{"add": _member(each)} for each in elements]
+            commands = [{"add": _TABLE}, {"delete": _TABLE}, *made, *held, *commands]
+        with refusals("blackhole", entry.prefix):
+            self._nft.run(commands)
+
+    def drop(self, entry: Blackhole) -> None:
+        _, elements = self._read()
+        held = self._rows(elements).get(entry)
+        if held is not None:
+            with refusals("blackhole", entry.prefix):
+                self._nft.run([{"delete": _member(held)}])
+
+    def _element(self, entry: Blackhole) -> Element:
+        if entry.neighbour is None:
+            return EVERY, entry.prefix
+        return _link_to(entry.neighbour, neighbours(self._kernel)).name, entry.prefix
+
+    def _rows(self, elements: set[Element]) -> dict[Blackhole, Element]:
+        known: dict[str, IPv4Address | None] = {link.name: n for n, link in neighbours(self._kernel).items()}
+        known[EVERY] = None
+        return {Blackhole(prefix, known[link]): (link, prefix) for link, prefix in elements if link in known}
+
+    def _read(self) -> tuple[bool, set[Element]]:
+        """Whether the table is as we make it, and what its sets hold."""
+        if _TABLE not in map(_bare, self._nft.run([{"list": {"tables": {}}}])):
+            return False, set()
+        listed = self._nft.run([{"list": _TABLE}])
+        elements = {_parsed(raw) for each in listed for raw in each.get("set", {}).get("elem", [])}
+        parts = [part for each in listed if "metainfo" not in (part := _bare(each))]
+        return _sorted(parts) == _sorted([_TABLE, *_PARTS]), elements
+
+
+# --- nftables' objects -----------------------------------------------------------------------------------------------
+
+Element = tuple[str, Prefix]  # name of a link, or EVERY
+
+EVERY: Final = ""
+_IN_TABLE: Final = {"family": "inet", "table": "godwit"}
+_TABLE: Final[Object] = {"table": {"family": "inet", "name": "godwit"}}
+_PREROUTING_RAW, _POSTROUTING_FILTER = -300, 0  # priorities: before connections are tracked; after all forwarding
+
+
+def _set(name: str, kind: str | list[str]) -> Object:
+    return {"set": {**_IN_TABLE, "name": name, "type": kind, "flags": ["interval"]}}
+
+
+def _chain(name: str, hook: str, priority: int) -> Object:
+    return {"chain": {**_IN_TABLE, "name": name, "type": "filter", "hook": hook, "prio": priority, "policy": "accept"}}
+
+
+def _rule(chain: str, left: Object, members: str) -> Object:
+    """What is in the set is dropped."""
+    match = {"match": {"op": "==", "left": left, "right": f"@{members}"}}
+    return {"rule": {**_IN_TABLE, "chain": chain, "expr": [match, {"drop": None}]}}
+
+
+def _field(protocol: str, name: str) -> Object:
+    return {"payload": {"protocol": protocol, "field": name}}
+
+
+def _by_link(end: str, protocol: str, name: str) -> Object:
+    return {"concat": [{"meta": {"key": end}}, _field(protocol, name)]}
+
+
+_PARTS: Final[list[Object]] = [
+    _chain("received", "prerouting", _PREROUTING_RAW),
+    _chain("sent", "postrouting", _POSTROUTING_FILTER),
+    *(
+        part
+        for version, protocol in ((4, "ip"), (6, "ip6"))
+        for part in (
+            _set(f"link{version}", ["ifname", f"ipv{version}_addr"]),
+            _set(f"every{version}", f"ipv{version}_addr"),
+            _rule("received", _by_link("iifname", protocol, "saddr"), f"link{version}"),
+            _rule("received", _field(protocol, "daddr"), f"every{version}"),
+            _rule("sent", _by_link("oifname", protocol, "daddr"), f"link{version}"),
+        )
+    ),
+]
+
+
+def _member(element: Element) -> Object:
+    link, prefix = element
+    held: Any = {"prefix": {"addr": str(prefix.network_address), "len": prefix.prefixlen}}
+    name = f"{'every' if link == EVERY else 'link'}{prefix.version}"
+    return {"element": {**_IN_TABLE, "name": name, "elem": [held if link == EVERY else {"concat": [link, held]}]}}
+
+
+def _parsed(raw: Any) -> Element:
+    """The inverse, of an element as it is listed."""
+    link, held = raw["concat"] if isinstance(raw, dict) and "concat" in raw else (EVERY, raw)
+    return link, ip_network((held["prefix"]["addr"], held["prefix"]["len"]) if isinstance(held, dict) else held)
+
+
+def _bare(listed: Object) -> Object:
+    """Without what the kernel adds."""
+    return {
+        kind: {key: value for key, value in part.items() if key not in ("handle", "elem")}
+        for kind, part in listed.items()
+    }
+
+
+def _sorted(parts: list[Object]) -> list[str]:
+    return sorted(json.dumps(part, sort_keys=True) for part in parts)
