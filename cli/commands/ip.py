@@ -267,6 +267,7 @@ def _show(api: Connection, ip: wire.FlexibleIP, as_json: bool) -> None:
         "name": ip.name,
         "labels": [f"{key}={value}" for key, value in labels.items()],
         "protected": ip.protected,
+        "carried": ip.carried,
         "zone": ip.zone,
         "pool": ip.pool,
         "project": ip.project,

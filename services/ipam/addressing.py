@@ -7,8 +7,9 @@ units of equal size, the unit being what one reservation gets (an IPv4 /32, an I
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from services.ipam.errors import (
     AddressMalformed,
@@ -25,6 +26,7 @@ RandBelow = Callable[[int], int]
 BITS = {Family.IPV4: 32, Family.IPV6: 128}
 UNIT_LENGTH = {Family.IPV4: 32, Family.IPV6: 64}
 SHORTEST_PREFIX = {Family.IPV4: 8, Family.IPV6: 16}
+SHORTEST_UNIT_IPV6 = 48
 
 # RFC 5453: identifiers of subnet anycast addresses, which no interface may take.
 _ANYCAST_IDS = range(0xFDFF_FFFF_FFFF_FF80, 0xFDFF_FFFF_FFFF_FFFF + 1)
@@ -79,13 +81,16 @@ def unit_length(family: Family, asked: int | None) -> int:
         return UNIT_LENGTH[family]
     if family is Family.IPV4 and asked != 32:
         raise PoolLength(f"an IPv4 pool hands out /32s, not /{asked}")
-    if family is Family.IPV6 and not 48 <= asked <= 64:
+    if family is Family.IPV6 and not SHORTEST_UNIT_IPV6 <= asked <= UNIT_LENGTH[family]:
         raise PoolLength(f"an IPv6 pool hands out prefixes from /48 to /64, not /{asked}")
     return asked
 
 
-def parse_prefix(cidr: str, family: Family, pool_unit_length: int) -> str:
-    """`cidr` in canonical form, fit for a pool. Raises PrefixMalformed, PrefixFamily, PrefixLength."""
+def parse_prefix(cidr: str, family: Family, longest: int, shortest: int | None = None) -> str:
+    """`cidr` in canonical form, by default fit for a pool that hands out units of length `longest`.
+
+    Raises PrefixMalformed, PrefixFamily, PrefixLength.
+    """
     if "/" not in cidr:
         raise PrefixMalformed(f"{cidr!r} has no length; write it as {cidr}/N")
     try:
@@ -93,13 +98,24 @@ def parse_prefix(cidr: str, family: Family, pool_unit_length: int) -> str:
     except ValueError as error:
         raise PrefixMalformed(f"{cidr!r} is not a prefix: {error}") from error
     if family_of(cidr) is not family:
-        raise PrefixFamily(f"{cidr} is not {family}, as the pool is")
+        raise PrefixFamily(f"{cidr} is not {family}")
     if network.is_multicast or network.is_loopback or network.is_link_local or network.is_unspecified:
         raise PrefixMalformed(f"{cidr} cannot be routed to anybody")
-    shortest = SHORTEST_PREFIX[family]
-    if not shortest <= network.prefixlen <= pool_unit_length:
-        raise PrefixLength(f"{cidr}: a prefix of this pool is between /{shortest} and /{pool_unit_length} long")
+    shortest = SHORTEST_PREFIX[family] if shortest is None else shortest
+    if not shortest <= network.prefixlen <= longest:
+        raise PrefixLength(f"{cidr}: it must be between /{shortest} and /{longest} long")
     return str(network)
+
+
+def parse_carried(cidr: str) -> str:
+    """A legacy IPv6 prefix in canonical form. Raises PrefixMalformed, PrefixFamily, PrefixLength."""
+    return parse_prefix(cidr, Family.IPV6, UNIT_LENGTH[Family.IPV6], SHORTEST_UNIT_IPV6)
+
+
+def overlapping(cidrs: Iterable[str]) -> tuple[str, str] | None:
+    """Two of some IPv6 prefixes that overlap. Sorted, a prefix is followed by what lies in it."""
+    ordered = sorted(map(ipaddress.IPv6Network, cidrs))
+    return next(((str(one), str(other)) for one, other in pairwise(ordered) if one.overlaps(other)), None)
 
 
 def parse_address(address: str, family: Family) -> str:
@@ -138,6 +154,11 @@ def interface_address(cidr: str, randbelow: RandBelow) -> str:
         identifier = randbelow(1 << 64)
         if identifier and identifier not in _ANYCAST_IDS:
             return str(ipaddress.IPv6Address(int(network.network_address) | identifier))
+
+
+def first_address(cidr: str) -> str:
+    """What the guest of a legacy prefix has configured: `::1` of it."""
+    return str(ipaddress.IPv6Network(cidr)[1])
 
 
 def shown(cidr: str) -> str:

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from common.web import Call, Page, PagingDep, WaitSeconds, called_by, resource, when_final
 from services.ipam import addressing, wire
 from services.ipam.errors import FilterMalformed
-from services.ipam.service import attaching, flexible_ips, supply
+from services.ipam.service import adopting, attaching, flexible_ips, supply
 from services.ipam.service.caller import Caller
 
 router = APIRouter(prefix="/ipam/v1")
@@ -230,6 +230,11 @@ def detach_flexible_ip(call: MemberCall, flexible_ip_id: UUID, body: wire.Detach
 )
 def move_flexible_ip(call: MemberCall, flexible_ip_id: UUID, body: wire.Move) -> Response:
     return call.run(lambda tx: attaching.move(tx, caller_of(call), flexible_ip_id, body), 202)
+
+
+@router.post("/flexible-ips:adopt", tags=["flexible-ips"], operation_id="adoptFlexibleIps", response_model=wire.Adopted)
+def adopt_flexible_ips(call: ServiceCall, body: wire.Adopt) -> Response:
+    return call.run(lambda tx: adopting.adopt(tx, caller_of(call), body))
 
 
 @router.get("/flexible-ips/{flexible_ip_id}/audit", tags=["flexible-ips"], operation_id="listFlexibleIpAudit")

@@ -78,6 +78,12 @@ class IpamClient(ServiceClient):
         answer = self.request("POST", path, json=_json(body), headers=_key(idempotency_key))
         return wire.Operation.model_validate_json(answer.content)
 
+    def adopt(self, zone: str, prefixes: list[wire.CarriedPrefix]) -> list[wire.FlexibleIP]:
+        """Make 1 to 500 legacy prefixes flexible IPs of their targets, all or none; repeating it changes nothing."""
+        body = wire.Adopt(zone=zone, prefixes=prefixes)
+        answer = self.request("POST", f"{BASE}/flexible-ips:adopt", json=_json(body))
+        return wire.Adopted.model_validate_json(answer.content).items
+
     # --- supply ------------------------------------------------------------------------------------------------------
 
     def put_zone(self, name: str, put: wire.ZonePut) -> wire.Zone:

@@ -44,19 +44,19 @@ class PrefixMalformed(Invalid):
 
 
 class PrefixFamily(Invalid):
-    """A prefix must be of its pool's family."""
+    """A prefix must be of its pool's family; a carried one is IPv6."""
 
     code = "ipam.prefix.family"
 
 
 class PrefixLength(Invalid):
-    """The prefix is too short or too long for its pool."""
+    """The prefix is too short or too long for its pool, or to be carried."""
 
     code = "ipam.prefix.length"
 
 
 class PrefixOverlap(Conflict):
-    """Prefixes never overlap. Give a prefix that no pool holds any part of."""
+    """Prefixes never overlap. Give one of which no part is a pool's or carried."""
 
     code = "ipam.prefix.overlap"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -106,13 +106,16 @@ class Pool(Base):
 
 
 class Prefix(Base):
-    """A CIDR in a pool. `seeded` is how many of its IPv4 addresses have a row in `supply` from the start."""
+    """A CIDR in a pool, or in none: a carried prefix, whose one unit it is.
+
+    `seeded` is how many of its IPv4 addresses have a row in `supply` from the start.
+    """
 
     __tablename__ = "prefix"
     __table_args__ = (ExcludeConstraint(("cidr", "&&"), using="gist", name="prefix_overlap", ops={"cidr": "inet_ops"}),)
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
-    pool_id: Mapped[UUID] = mapped_column(ForeignKey("pool.id"), index=True)
+    pool_id: Mapped[UUID | None] = mapped_column(ForeignKey("pool.id"), index=True)
     cidr: Mapped[str] = mapped_column(Cidr)
     seeded: Mapped[int] = mapped_column(BigInteger, default=0)
     created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
@@ -123,7 +126,8 @@ class Supply(Base):
 
     A free IPv4 address has a row once its block is seeded; an IPv6 prefix gets one when it is first given. Claiming and
     releasing flip `free`, so that whoever holds the row's lock holds the address. `available_at` is the end of the
-    quarantine; the order of the queue is (available_at, free_seq), so that what rests is never walked over.
+    quarantine; the order of the queue is (available_at, free_seq), so that what rests is never walked over. A carried
+    prefix is in no pool's queue: after its quarantine it is nobody's to give.
     """
 
     __tablename__ = "supply"
@@ -133,7 +137,7 @@ class Supply(Base):
     )
 
     address: Mapped[str] = mapped_column(Cidr, primary_key=True)
-    pool_id: Mapped[UUID] = mapped_column(ForeignKey("pool.id"))
+    pool_id: Mapped[UUID | None] = mapped_column(ForeignKey("pool.id"))
     prefix_id: Mapped[UUID] = mapped_column(ForeignKey("prefix.id"), index=True)
     free: Mapped[bool]
     free_seq: Mapped[int] = mapped_column(BigInteger, Identity(always=False))
@@ -244,10 +248,17 @@ class Attachment(Base):
 
 
 class FlexibleIP(Base):
-    """A project's address. Released, it rests for its previous project to restore until `quarantined_until`."""
+    """A project's address. Released, it rests for its previous project to restore until `quarantined_until`.
+
+    It comes from a pool, or is carried: then `adopted_kind` and `adopted_id` keep the target it was adopted on,
+    whatever holds it since. A carried prefix counts against no quota and no limit.
+    """
 
     __tablename__ = "flexible_ip"
     __table_args__ = (
+        CheckConstraint("num_nonnulls(pool_id, adopted_id) = 1", name="origin"),
+        CheckConstraint("num_nulls(adopted_kind, adopted_id) <> 1", name="adopted"),
+        Index("flexible_ip_carried_idx", "address", postgresql_where=text("adopted_id IS NOT NULL")),
         Index("flexible_ip_address_key", "address", unique=True, postgresql_where=text("released_at IS NULL")),
         Index("flexible_ip_project_idx", "project", "id"),
         Index("flexible_ip_pool_idx", "pool_id", "id"),
@@ -256,7 +267,10 @@ class FlexibleIP(Base):
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     project: Mapped[str]
-    pool_id: Mapped[UUID] = mapped_column(ForeignKey("pool.id"))
+    zone: Mapped[str] = mapped_column(ForeignKey("zone.name"))
+    pool_id: Mapped[UUID | None] = mapped_column(ForeignKey("pool.id"))
+    adopted_kind: Mapped[str | None]
+    adopted_id: Mapped[UUID | None]
     family: Mapped[str]
     kind: Mapped[str]
     address: Mapped[str] = mapped_column(Cidr)
@@ -270,7 +284,7 @@ class FlexibleIP(Base):
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
 
-    pool: Mapped[Pool] = relationship(lazy="raise")
+    pool: Mapped[Pool | None] = relationship(lazy="raise")
     attachments: Mapped[list[Attachment]] = relationship(
         lazy="raise", back_populates="flexible_ip", cascade="all, delete-orphan"
     )
@@ -280,8 +294,17 @@ class FlexibleIP(Base):
         return f"/ipam/v1/flexible-ips/{self.id}"
 
     @property
-    def zone(self) -> str:
-        return self.pool.zone
+    def carried(self) -> bool:
+        return self.adopted_id is not None
+
+    def adopted_for(self, item: wire.CarriedPrefix) -> bool:
+        """Whether it is what `item` asked for, wherever its owner has taken it since."""
+        by = (self.project, self.adopted_kind, self.adopted_id)
+        return by == (item.project, item.target.kind, item.target.id)
+
+    @property
+    def quarantine(self) -> timedelta:
+        return timedelta(seconds=self.pool.quarantine_seconds if self.pool else wire.QUARANTINE_SECONDS)
 
     @property
     def present(self) -> Attachment | None:

@@ -44,8 +44,9 @@ def flexible_ip(row: model.FlexibleIP) -> wire.FlexibleIP:
     return wire.FlexibleIP(
         id=row.id,
         project=row.project,
-        zone=row.pool.zone,
-        pool=row.pool.name,
+        zone=row.zone,
+        pool=row.pool.name if row.pool else None,
+        carried=row.carried,
         family=wire.Family(row.family),
         kind=wire.FlexibleIPKind(row.kind),
         address=addressing.shown(row.address),
@@ -87,6 +88,7 @@ def address_set(row: model.Target, attachments: Iterable[model.Attachment]) -> w
                 prefix=item.flexible_ip.address,
                 host=addressing.host(item.flexible_ip.address, item.flexible_ip.interface_id),
                 role=item.role,
+                carried=item.flexible_ip.carried,
             )
             for item in attachments
             if item.listed_at(row.addresses_revision)

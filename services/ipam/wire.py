@@ -15,6 +15,9 @@ from common.wire import Body, Name
 
 __all__ = ["Name", "Operation", "OperationState"]
 
+QUARANTINE_SECONDS = 300
+"""How long what was released rests: by default in a pool, and always when it was carried."""
+
 Labels = dict[Annotated[str, Field(max_length=63)], Annotated[str, Field(max_length=255)]]
 
 
@@ -92,7 +95,7 @@ class PoolCreate(Body):
     zone: Name
     family: Family
     prefix_length: int | None = None
-    quarantine_seconds: int = Field(300, ge=0, le=30 * 86400)
+    quarantine_seconds: int = Field(QUARANTINE_SECONDS, ge=0, le=30 * 86400)
 
 
 class PoolUpdate(Body):
@@ -134,7 +137,10 @@ class FlexibleIP(BaseModel):
     id: UUID
     project: str
     zone: Name
-    pool: Name
+    pool: Name | None = Field(description="Null: it is carried and comes from no pool.")
+    carried: bool = Field(
+        description="A legacy IPv6 that a conversion adopted: it counts against no quota and no limit."
+    )
     family: Family
     kind: FlexibleIPKind
     address: str = Field(description="An IPv4 address, or an IPv6 prefix.", examples=["198.18.16.7", "2001:db8:1::/64"])
@@ -163,6 +169,28 @@ class FlexibleIPReserve(Body):
     name: str | None = Field(None, max_length=255)
     labels: Labels = Field({})
     project: str | None = Field(None, description="Roles `service` and `operator`: reserve on behalf of a project.")
+
+
+class CarriedPrefix(Body):
+    """A legacy IPv6 prefix, /48 to /64, on the target that uses it."""
+
+    prefix: str = Field(examples=["2001:db8:a:1::/64"])
+    project: str
+    name: str | None = Field(None, max_length=255)
+    target: TargetRef
+
+
+class Adopt(Body):
+    """Legacy prefixes of one zone that become flexible IPs."""
+
+    zone: Name
+    prefixes: list[CarriedPrefix] = Field(min_length=1, max_length=500)
+
+
+class Adopted(BaseModel):
+    """The flexible IPs, in the order asked for."""
+
+    items: list[FlexibleIP]
 
 
 class FlexibleIPUpdate(Body):
@@ -259,6 +287,7 @@ class TargetAddress(BaseModel):
     prefix: str = Field(examples=["198.18.16.7/32", "2001:db8:1::/64"])
     host: str = Field(description="What the guest configures.", examples=["198.18.16.7/32", "2001:db8:1::5/64"])
     role: str | None = None
+    carried: bool
 
 
 class AddressSet(BaseModel):

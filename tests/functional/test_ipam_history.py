@@ -143,8 +143,8 @@ def test_the_database_itself_refuses_two_holders_at_once(supplied: Ledger) -> No
     with pytest.raises(IntegrityError, match="flexible_ip_address_key"):
         _execute(
             supplied,
-            "INSERT INTO flexible_ip SELECT gen_random_uuid(), 'blue', pool_id, family, kind, address, interface_id,"
-            " name, labels, protected, NULL, NULL, 1, created_at, updated_at FROM flexible_ip",
+            "INSERT INTO flexible_ip SELECT gen_random_uuid(), 'blue', zone, pool_id, NULL, NULL, family, kind,"
+            " address, interface_id, name, labels, protected, NULL, NULL, 1, created_at, updated_at FROM flexible_ip",
         )
 
 

@@ -20,7 +20,7 @@ from services.ipam.errors import (
     TargetLimit,
     TargetUnknown,
 )
-from services.ipam.model import Attachment, FlexibleIP, Operation, Pool, Target
+from services.ipam.model import Attachment, FlexibleIP, Operation, Target
 from services.placement.snapshot import Prefix
 
 KIND, ZONE, PROJECT = "instance", "zone-a", "red"
@@ -41,7 +41,6 @@ class Ledger:
     def __init__(self, ring: Callable[[UUID], None]) -> None:
         """`ring`: the doorbell of a target whose addresses changed."""
         self._ring = ring
-        self._pool = Pool(zone=ZONE)
         self.flexible_ips: dict[UUID, FlexibleIP] = {}
         self.targets: dict[UUID, Target] = {}
         self.operations: dict[str, Operation] = {}
@@ -53,9 +52,9 @@ class Ledger:
 
     def reserve(self, fip_id: UUID, address: str, interface_id: str | None) -> None:
         family = wire.Family.IPV4 if ip_network(address).version == 4 else wire.Family.IPV6
-        fip = FlexibleIP(id=fip_id, project=PROJECT, family=family, address=address, interface_id=interface_id)
-        fip.pool = self._pool
-        self.flexible_ips[fip_id] = fip
+        self.flexible_ips[fip_id] = FlexibleIP(
+            id=fip_id, project=PROJECT, zone=ZONE, family=family, address=address, interface_id=interface_id
+        )
 
     def attach(self, fip_id: UUID, target_id: UUID, key: str | None = None) -> None:
         """`key`: an Idempotency-Key; who sends it again is answered as before, and nothing is done."""

@@ -144,7 +144,10 @@ def upgrade() -> None:
         "flexible_ip",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("project", sa.String(), nullable=False),
-        sa.Column("pool_id", sa.Uuid(), nullable=False),
+        sa.Column("zone", sa.String(), nullable=False),
+        sa.Column("pool_id", sa.Uuid(), nullable=True),
+        sa.Column("adopted_kind", sa.String(), nullable=True),
+        sa.Column("adopted_id", sa.Uuid(), nullable=True),
         sa.Column("family", sa.String(), nullable=False),
         sa.Column("kind", sa.String(), nullable=False),
         sa.Column("address", postgresql.CIDR(), nullable=False),
@@ -157,7 +160,10 @@ def upgrade() -> None:
         sa.Column("revision", sa.BigInteger(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint("num_nonnulls(pool_id, adopted_id) = 1", name=op.f("flexible_ip_origin_check")),
+        sa.CheckConstraint("num_nulls(adopted_kind, adopted_id) <> 1", name=op.f("flexible_ip_adopted_check")),
         sa.ForeignKeyConstraint(["pool_id"], ["pool.id"], name=op.f("flexible_ip_pool_id_fkey")),
+        sa.ForeignKeyConstraint(["zone"], ["zone.name"], name=op.f("flexible_ip_zone_fkey")),
         sa.PrimaryKeyConstraint("id", name=op.f("flexible_ip_pkey")),
     )
     op.create_index(
@@ -166,6 +172,13 @@ def upgrade() -> None:
         ["address"],
         unique=True,
         postgresql_where=sa.text("released_at IS NULL"),
+    )
+    op.create_index(
+        "flexible_ip_carried_idx",
+        "flexible_ip",
+        ["address"],
+        unique=False,
+        postgresql_where=sa.text("adopted_id IS NOT NULL"),
     )
     op.create_index(
         "flexible_ip_labels_idx",
@@ -180,7 +193,7 @@ def upgrade() -> None:
     op.create_table(
         "prefix",
         sa.Column("id", sa.Uuid(), nullable=False),
-        sa.Column("pool_id", sa.Uuid(), nullable=False),
+        sa.Column("pool_id", sa.Uuid(), nullable=True),
         sa.Column("cidr", postgresql.CIDR(), nullable=False),
         sa.Column("seeded", sa.BigInteger(), nullable=False),
         sa.Column(
@@ -238,7 +251,7 @@ def upgrade() -> None:
     op.create_table(
         "supply",
         sa.Column("address", postgresql.CIDR(), nullable=False),
-        sa.Column("pool_id", sa.Uuid(), nullable=False),
+        sa.Column("pool_id", sa.Uuid(), nullable=True),
         sa.Column("prefix_id", sa.Uuid(), nullable=False),
         sa.Column("free", sa.Boolean(), nullable=False),
         sa.Column("free_seq", sa.BigInteger(), sa.Identity(always=False), nullable=False),

@@ -135,6 +135,8 @@ def _locked_targets(tx: Transaction, fip: model.FlexibleIP, *refs: wire.TargetRe
 
 
 def _require_room(tx: Transaction, fip: model.FlexibleIP, target: model.Target) -> None:
+    if fip.carried:
+        return
     limit = target.limit(fip.family)
     if addresses.count_on(tx, target, fip.family) >= limit:
         raise TargetLimit(f"{target.kind} {target.id} may hold {limit} {fip.family} and does; detach one first")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 from common.db import Transaction
@@ -25,6 +25,7 @@ def reserve(tx: Transaction, caller: Caller, body: wire.FlexibleIPReserve) -> wi
     fip = model.FlexibleIP(
         id=model.new_id(),
         project=project,
+        zone=pool.zone,
         pool=pool,
         family=body.family,
         kind=wire.FlexibleIPKind.STANDARD,
@@ -82,7 +83,7 @@ def update(tx: Transaction, caller: Caller, fip_id: UUID, body: wire.FlexibleIPU
 
 
 def release(tx: Transaction, caller: Caller, fip_id: UUID) -> wire.FlexibleIP:
-    """Give the address back: it rests for its pool's quarantine, then is free. Repeating it changes nothing."""
+    """Give the address back: it rests, then is free in its pool, or gone if carried. Repeating it changes nothing."""
     fip = locked(tx, caller, fip_id)
     if fip.released_at is not None:
         return present.flexible_ip(fip)
@@ -93,9 +94,10 @@ def release(tx: Transaction, caller: Caller, fip_id: UUID) -> wire.FlexibleIP:
     at = addresses.clock(tx)
     with journal.change(tx, caller, fip, "release", at):
         fip.released_at = records.close_holding(tx, fip, at)
-        fip.quarantined_until = at + timedelta(seconds=fip.pool.quarantine_seconds)
+        fip.quarantined_until = at + fip.quarantine
         supply_store.free(tx, fip.address, fip.quarantined_until)
-        supply_store.give_back_quota(tx, fip.project, fip.family)
+        if not fip.carried:
+            supply_store.give_back_quota(tx, fip.project, fip.family)
     return present.flexible_ip(fip)
 
 
@@ -106,7 +108,8 @@ def restore(tx: Transaction, caller: Caller, fip_id: UUID) -> wire.FlexibleIP:
         raise NotReleased(f"{fip.address} was not released")
     if not supply_store.reclaim(tx, fip.address):
         raise FlexibleIPUnknown(f"there is no flexible IP {str(fip_id)!r}")
-    supply.count(tx, fip.project, fip.family)
+    if not fip.carried:
+        supply.count(tx, fip.project, fip.family)
     at = addresses.clock(tx)
     with journal.change(tx, caller, fip, "restore", at):
         fip.released_at = fip.quarantined_until = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from sqlalchemy.exc import IntegrityError
@@ -129,9 +129,7 @@ def update_pool(tx: Transaction, caller: Caller, pool_id: UUID, body: wire.PoolU
 def add_prefix(tx: Transaction, caller: Caller, pool_id: UUID, body: wire.PrefixCreate) -> wire.Prefix:
     pool = _locked_pool(tx, caller, pool_id)
     cidr = addressing.parse_prefix(body.cidr, wire.Family(pool.family), pool.prefix_length)
-    other = supply.prefix_overlapping(tx, cidr)
-    if other is not None:
-        raise PrefixOverlap(f"{cidr} overlaps {other.cidr}, which a pool holds")
+    require_apart(tx, [cidr])
     prefix = model.Prefix(pool_id=pool.id, cidr=cidr, seeded=0)
     tx.session.add(prefix)
     pool.revision += 1
@@ -145,6 +143,17 @@ def add_prefix(tx: Transaction, caller: Caller, pool_id: UUID, body: wire.Prefix
         _seed_block(tx, pool, prefix)
     tx.ring(wire.POOLS_CHANGED)
     return present.prefix(prefix, pool)
+
+
+def require_apart(tx: Transaction, cidrs: Collection[str]) -> None:
+    """Raises PrefixOverlap if any of `cidrs` overlaps what the ledger has."""
+    supply.forget_rested(tx, cidrs)
+    found = supply.prefix_overlapping(tx, cidrs)
+    if found is not None:
+        cidr, other = found
+        raise PrefixOverlap(
+            f"{cidr} overlaps {other.cidr}, which is {'carried' if other.pool_id is None else 'in a pool'}"
+        )
 
 
 def prefixes(tx: Transaction, paging: Paging, pool_id: UUID) -> Page[wire.Prefix]:

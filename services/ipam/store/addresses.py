@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -25,7 +25,7 @@ def clock(tx: Transaction) -> datetime:
 
 def _whole() -> tuple[ORMOption, ...]:
     return (
-        joinedload(FlexibleIP.pool, innerjoin=True),
+        joinedload(FlexibleIP.pool),
         selectinload(FlexibleIP.attachments).joinedload(Attachment.target, innerjoin=True),
     )
 
@@ -58,6 +58,12 @@ def lock_flexible_ips(tx: Transaction, ids: Iterable[UUID]) -> list[FlexibleIP]:
     return list(tx.session.scalars(query.with_for_update(of=FlexibleIP).execution_options(populate_existing=True)))
 
 
+def carried(tx: Transaction, prefixes: Collection[str]) -> Sequence[FlexibleIP]:
+    """Those of `prefixes` that are adopted, held or resting."""
+    query = select(FlexibleIP).where(FlexibleIP.address.in_(prefixes), FlexibleIP.adopted_id.is_not(None), _visible())
+    return tx.session.scalars(query.options(*_whole())).all()
+
+
 def flexible_ips(tx: Transaction, shown: FlexibleIPFilter, limit: int, after: Key) -> Sequence[FlexibleIP]:
     query = select(FlexibleIP).where(_visible(), *_of(shown.project)).order_by(FlexibleIP.id).limit(limit)
     if after is not None:
@@ -66,13 +72,10 @@ def flexible_ips(tx: Transaction, shown: FlexibleIPFilter, limit: int, after: Ke
 
 
 def _filtered(query: Select[FlexibleIP], shown: FlexibleIPFilter) -> Select[FlexibleIP]:
-    if shown.zone is not None or shown.pool is not None:
-        pools = select(Pool.id)
-        if shown.zone is not None:
-            pools = pools.where(Pool.zone == shown.zone)
-        if shown.pool is not None:
-            pools = pools.where(Pool.name == shown.pool)
-        query = query.where(FlexibleIP.pool_id.in_(pools))
+    if shown.zone is not None:
+        query = query.where(FlexibleIP.zone == shown.zone)
+    if shown.pool is not None:
+        query = query.where(FlexibleIP.pool_id.in_(select(Pool.id).where(Pool.name == shown.pool)))
     if shown.family is not None:
         query = query.where(FlexibleIP.family == shown.family)
     if shown.name is not None:
@@ -203,6 +206,7 @@ def count_on(tx: Transaction, target: Target, family: str) -> int:
             Attachment.target_id == target.id,
             Attachment.vanished.is_(None),
             FlexibleIP.family == family,
+            FlexibleIP.adopted_id.is_(None),
         )
     )
     return tx.session.scalars(query).one()

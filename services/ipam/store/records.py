@@ -17,21 +17,29 @@ from services.ipam.store.supply import Key
 
 
 def open_operation(tx: Transaction, kind: str, fip: FlexibleIP) -> Operation:
+    return open_operations(tx, kind, [fip])[0]
+
+
+def open_operations(tx: Transaction, kind: str, fips: Iterable[FlexibleIP]) -> list[Operation]:
+    """One for each of `fips`, in their order."""
     now = datetime.now(UTC)
-    operation = Operation(
-        id=f"ipam-{new_id()}",
-        kind=kind,
-        resource=fip.path,
-        project=fip.project,
-        state="pending",
-        progress=0.0,
-        steps=[],
-        created_at=now,
-        updated_at=now,
-    )
-    tx.session.add(operation)
+    opened = [
+        Operation(
+            id=f"ipam-{new_id()}",
+            kind=kind,
+            resource=fip.path,
+            project=fip.project,
+            state="pending",
+            progress=0.0,
+            steps=[],
+            created_at=now,
+            updated_at=now,
+        )
+        for fip in fips
+    ]
+    tx.session.add_all(opened)
     tx.session.flush()
-    return operation
+    return opened
 
 
 def operation(tx: Transaction, operation_id: str, project: str | None) -> Operation | None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, Update, and_, cast, delete, func, literal, or_, select, true, update
+from sqlalchemy import ColumnElement, Select, Update, and_, cast, delete, func, literal, or_, select, true, update
 from sqlalchemy.dialects.postgresql import ARRAY, CIDR, insert
 from sqlalchemy.orm import selectinload
 
 from common.db import Contended, Transaction
-from services.ipam.model import Cidr, Pool, Prefix, Quota, Supply, Zone
+from services.ipam.model import Cidr, Pool, Prefix, Quota, Supply, Zone, new_id
 
 Key = tuple[Any, ...] | None
 """Where a page starts: what the list is ordered by, of the item before it."""
@@ -67,8 +67,35 @@ def pools_to_reserve_from(tx: Transaction, zone: str, family: str, name: str | N
     return tx.session.scalars(query).all()
 
 
-def prefix_overlapping(tx: Transaction, cidr: str) -> Prefix | None:
-    return tx.session.scalar(select(Prefix).where(Prefix.cidr.op("&&")(literal(cidr, Cidr))).limit(1))
+def prefix_overlapping(tx: Transaction, cidrs: Collection[str]) -> tuple[str, Prefix] | None:
+    """One of `cidrs` that overlaps a prefix, and that prefix."""
+    wanted = _rows(cidrs)
+    query = select(wanted, Prefix).where(Prefix.cidr.bool_op("&&")(wanted)).limit(1)
+    found = tx.session.execute(query).first()
+    return None if found is None else (found[0], found[1])
+
+
+def forget_rested(tx: Transaction, cidrs: Collection[str]) -> None:
+    """Let go of the carried prefixes that overlap any of `cidrs` and whose quarantine is over."""
+    carried = select(Prefix.id).where(Prefix.pool_id.is_(None), Prefix.cidr.bool_op("&&")(_rows(cidrs)))
+    rested = delete(Supply).where(Supply.prefix_id.in_(carried), Supply.free, Supply.available_at <= func.now())
+    gone = tx.session.scalars(rested.returning(Supply.prefix_id)).all()
+    if gone:
+        tx.session.execute(delete(Prefix).where(Prefix.id.in_(gone)))
+
+
+def add_carried(tx: Transaction, cidrs: Iterable[str]) -> None:
+    """Let `cidrs` be held, and in no pool. The database refuses what overlaps a prefix: `prefix_overlap`."""
+    prefixes = [Prefix(id=new_id(), cidr=cidr) for cidr in cidrs]
+    tx.session.add_all(prefixes)
+    tx.session.flush()
+    tx.session.add_all(
+        Supply(address=prefix.cidr, prefix_id=prefix.id, free=False, available_at=ALWAYS) for prefix in prefixes
+    )
+
+
+def _rows(cidrs: Collection[str]) -> ColumnElement[str]:
+    return func.unnest(cast(list(cidrs), ARRAY(CIDR)), type_=Cidr).column_valued("wanted")
 
 
 def prefix_holding(tx: Transaction, pools: Iterable[Pool], address: str) -> Prefix | None:

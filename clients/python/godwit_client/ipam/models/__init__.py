@@ -1,11 +1,14 @@
 """Contains all the data models used in inputs/outputs"""
 
 from .address_set import AddressSet
+from .adopt import Adopt
+from .adopted import Adopted
 from .attach import Attach
 from .attachment import Attachment
 from .audit_record import AuditRecord
 from .audit_record_after_type_0 import AuditRecordAfterType0
 from .audit_record_before_type_0 import AuditRecordBeforeType0
+from .carried_prefix import CarriedPrefix
 from .detach import Detach
 from .family import Family
 from .field_error import FieldError
@@ -55,11 +58,14 @@ from .zone_put import ZonePut
 
 __all__ = (
     "AddressSet",
+    "Adopt",
+    "Adopted",
     "Attach",
     "Attachment",
     "AuditRecord",
     "AuditRecordAfterType0",
     "AuditRecordBeforeType0",
+    "CarriedPrefix",
     "Detach",
     "Family",
     "FieldError",

@@ -29,7 +29,8 @@ class FlexibleIP:
         id (UUID):
         project (str):
         zone (str):
-        pool (str):
+        pool (None | str): Null: it is carried and comes from no pool.
+        carried (bool): A legacy IPv6 that a conversion adopted: it counts against no quota and no limit.
         family (Family):
         kind (FlexibleIPKind): `failover`: it may go to one of several candidates, of which one is active.
         address (str): An IPv4 address, or an IPv6 prefix.
@@ -51,7 +52,8 @@ class FlexibleIP:
     id: UUID
     project: str
     zone: str
-    pool: str
+    pool: None | str
+    carried: bool
     family: Family
     kind: FlexibleIPKind
     address: str
@@ -77,7 +79,10 @@ class FlexibleIP:
 
         zone = self.zone
 
+        pool: None | str
         pool = self.pool
+
+        carried = self.carried
 
         family = self.family.value
 
@@ -143,6 +148,7 @@ class FlexibleIP:
                 "project": project,
                 "zone": zone,
                 "pool": pool,
+                "carried": carried,
                 "family": family,
                 "kind": kind,
                 "address": address,
@@ -181,7 +187,14 @@ class FlexibleIP:
 
         zone = d.pop("zone")
 
-        pool = d.pop("pool")
+        def _parse_pool(data: object) -> None | str:
+            if data is None:
+                return data
+            return cast(None | str, data)
+
+        pool = _parse_pool(d.pop("pool"))
+
+        carried = d.pop("carried")
 
         family = Family(d.pop("family"))
 
@@ -280,6 +293,7 @@ class FlexibleIP:
             project=project,
             zone=zone,
             pool=pool,
+            carried=carried,
             family=family,
             kind=kind,
             address=address,

@@ -20,12 +20,14 @@ class TargetAddress:
         flexible_ip (UUID):
         prefix (str):
         host (str): What the guest configures.
+        carried (bool):
         role (None | str | Unset):
     """
 
     flexible_ip: UUID
     prefix: str
     host: str
+    carried: bool
     role: None | str | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
@@ -35,6 +37,8 @@ class TargetAddress:
         prefix = self.prefix
 
         host = self.host
+
+        carried = self.carried
 
         role: None | str | Unset
         if isinstance(self.role, Unset):
@@ -49,6 +53,7 @@ class TargetAddress:
                 "flexible_ip": flexible_ip,
                 "prefix": prefix,
                 "host": host,
+                "carried": carried,
             }
         )
         if role is not UNSET:
@@ -65,6 +70,8 @@ class TargetAddress:
 
         host = d.pop("host")
 
+        carried = d.pop("carried")
+
         def _parse_role(data: object) -> None | str | Unset:
             if data is None:
                 return data
@@ -78,6 +85,7 @@ class TargetAddress:
             flexible_ip=flexible_ip,
             prefix=prefix,
             host=host,
+            carried=carried,
             role=role,
         )
 
