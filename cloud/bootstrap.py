@@ -26,7 +26,7 @@ INVENTORIES = (
     {"resource_class": "MEMORY_MB", "total": 262144},
     {"resource_class": "DISK_GB", "total": 4096},
 )
-TRAITS = ["CUSTOM_LOCAL_CLOUD"]
+TRAITS = ["CUSTOM_HOSTNAT", "CUSTOM_LOCAL_CLOUD"]
 
 
 class NodesSilent(Unavailable):

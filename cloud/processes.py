@@ -23,7 +23,7 @@ BROKER = "redis"
 GUEST_HELPER = "guest-helper"
 BIRD = "bird"
 AGENT = "netagent"
-CONTROL = ("ipam", "placement", "placement-poller", "worker", "beat")
+CONTROL = ("ipam", "placement", "placement-poller", "worker", "migration-worker", "beat")
 
 
 def bird_name(node: Node) -> str:
@@ -186,5 +186,6 @@ def _control(state: State) -> tuple[Process, ...]:
         service("placement", "services.placement.app", socket="placement"),
         service("placement-poller", "services.placement.poller"),
         service("worker", "services.placement.worker", "worker"),
+        service("migration-worker", "services.placement.worker", "migration-worker"),
         service("beat", "services.placement.worker", "beat"),
     )

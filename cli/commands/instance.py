@@ -14,6 +14,7 @@ from godwit_client.placement.api.instances import (
     get_instance,
     list_instances,
     move_instance,
+    restart_instance,
     revert_instance,
     start_instance,
     stop_instance,
@@ -133,11 +134,28 @@ def move(
 
 
 @app.command()
-def convert(context: typer.Context, instance: Instance, wait: Wait = True, as_json: AsJson = False) -> None:
+def convert(
+    context: typer.Context,
+    instance: Instance,
+    give_up_ipv4: Annotated[
+        bool, typer.Option(help="It has no public IPv4 address, and may lose its 10.x at its next start.")
+    ] = False,
+    wait: Wait = True,
+    as_json: AsJson = False,
+) -> None:
     """Take an instance off the central NAT while it works. Every public address is kept."""
     api = session_of(context).api
     found = find.instance(api, instance)
-    _follow(api, answer(convert_instance.sync_detailed(found.id, client=api.placement)), wait, as_json)
+    body = wire.InstanceConvert(gives_up_ipv4=give_up_ipv4)
+    _follow(api, answer(convert_instance.sync_detailed(found.id, client=api.placement, body=body)), wait, as_json)
+
+
+@app.command()
+def restart(context: typer.Context, instance: Instance, wait: Wait = True, as_json: AsJson = False) -> None:
+    """Stop an instance and start it where it is. A converted one takes its public addresses itself then."""
+    api = session_of(context).api
+    found = find.instance(api, instance)
+    _follow(api, answer(restart_instance.sync_detailed(found.id, client=api.placement)), wait, as_json)
 
 
 @app.command()

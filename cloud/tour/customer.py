@@ -119,7 +119,8 @@ class Customer:
         return answer(move_instance.sync_detailed(one.id, client=self.api.placement, body=body))
 
     def convert(self, one: placement.Instance) -> placement.Operation:
-        return answer(convert_instance.sync_detailed(one.id, client=self.api.placement))
+        body = placement.InstanceConvert()
+        return answer(convert_instance.sync_detailed(one.id, client=self.api.placement, body=body))
 
     def revert(self, one: placement.Instance) -> placement.Operation:
         return answer(revert_instance.sync_detailed(one.id, client=self.api.placement))

@@ -8,7 +8,7 @@ from common.db import Database, Transaction
 from common.errors import NotFound
 from services.ipam import wire as ipam_wire
 from services.ipam.client import IpamClient
-from services.placement import move
+from services.placement import ledger, move
 from services.placement.desired import derive_port
 from services.placement.model import Port
 from services.placement.move import Kind
@@ -24,6 +24,8 @@ def store_addresses(tx: Transaction, port: Port, fetched: ipam_wire.AddressSet) 
     instances.set_addresses(
         tx, port, [(address.flexible_ip, address.prefix, address.host) for address in fetched.addresses]
     )
+    if any(held.carried for held in port.node_addresses):
+        instances.hand_over(tx, port, [address.prefix for address in port.addresses])
     derive_port(tx, port)
 
 
@@ -45,21 +47,27 @@ class AddressSets:
             port = instances.port_of_target(tx, kind, target_id, lock=True)
             if port is not None:
                 store_addresses(tx, port, fetched)
-                behind = reachable_behind(tx, port.id)
+                behind = reachable_behind(tx, [port.id])
         if port is None:  # deleted while a worker was registering it
             self._ipam.delete_target(kind, target_id)
             return
-        self._sync.nodes(behind, of=port.id)
+        self._sync.nodes(behind, of=[port.id])
         self.report(port.id)
         if port.claim is not None:  # its move waits for the same nodes
             self._sync.wake({port.id})
 
     def report(self, port_id: UUID) -> None:
-        """Tell the ledger how far a port's addresses are realised."""
+        """Tell the ledger how far a port's addresses are realised, and how many its mode takes."""
         with self._db.transaction() as tx:
+            converted = instances.with_other_limits(tx, port_id)
             due = instances.due_report(tx, port_id)
-            if due is None:
-                return
+        if converted is not None:
+            self._ipam.register_target(converted.kind, converted.target_id, ledger.target_of(converted))
+            with self._db.transaction() as tx:
+                instances.limits_known(tx, port_id, converted.mode)
+        if due is None:
+            return
+        with self._db.transaction() as tx:
             behind = pending(tx, port_id)
         if behind or (due.claim == Kind.CREATE and due.holds):
             waiting = move.unrealized(behind) if behind else move.BEING_CREATED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 from uuid import UUID
 
@@ -10,8 +11,11 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from common.web import Call, Page, PagingDep, WaitSeconds, called_by, resource, when_final
 from services.ipam.client import IpamClient
 from services.placement import ledger, wire
+from services.placement.conversion.observer import Observer
+from services.placement.conversion.phases import PortState
+from services.placement.conversion.prechecks import Seen
 from services.placement.products import instance as product
-from services.placement.service import flavors, nodes, operations, zones
+from services.placement.service import conversions, flavors, nodes, operations, zones
 
 Name = Annotated[str, Query(max_length=63)]
 Reader = Annotated[Call, Depends(called_by("reader"))]
@@ -26,7 +30,13 @@ def _ledger(request: Request) -> IpamClient:
     return client
 
 
+def _observer(request: Request) -> Observer:
+    observer: Observer = request.app.state.observer
+    return observer
+
+
 Ledger = Annotated[IpamClient, Depends(_ledger)]
+Observing = Annotated[Observer, Depends(_observer)]
 
 # --- zones -------------------------------------------------------------------------------------------------------
 
@@ -167,6 +177,18 @@ def stop_instance(instance_id: UUID, call: Member) -> Response:
 
 
 @router.post(
+    "/instances/{instance_id}:restart",
+    operation_id="restartInstance",
+    tags=["instances"],
+    status_code=202,
+    response_model=wire.Operation,
+)
+def restart_instance(instance_id: UUID, call: Member) -> Response:
+    """Stop and start it where it is. One that was converted takes its public addresses itself then."""
+    return call.run(lambda tx: product.restart(tx, call.principal, instance_id, call.expected_revision), 202)
+
+
+@router.post(
     "/instances/{instance_id}:move",
     operation_id="moveInstance",
     tags=["instances"],
@@ -185,9 +207,9 @@ def move_instance(instance_id: UUID, body: wire.InstanceMove, call: Operator) ->
     status_code=202,
     response_model=wire.Operation,
 )
-def convert_instance(instance_id: UUID, call: Member) -> Response:
+def convert_instance(instance_id: UUID, body: wire.InstanceConvert, call: Member) -> Response:
     """Take an instance off the central NAT while it works: `nat` becomes `hostnat`, every address is kept."""
-    return call.run(lambda tx: product.convert(tx, call.principal, instance_id, call.expected_revision), 202)
+    return call.run(lambda tx: product.convert(tx, call.principal, instance_id, body, call.expected_revision), 202)
 
 
 @router.post(
@@ -212,6 +234,104 @@ def revert_instance(instance_id: UUID, call: Member) -> Response:
 def delete_instance(instance_id: UUID, call: Member) -> Response:
     """Delete an instance; its flexible IPs stay reserved."""
     return call.run(lambda tx: product.delete(tx, call.principal, instance_id, call.expected_revision), 202)
+
+
+# --- conversions of zones ----------------------------------------------------------------------------------------
+
+
+@router.post(
+    "/conversions",
+    operation_id="planConversion",
+    tags=["conversions"],
+    status_code=201,
+    response_model=wire.ConversionPlan,
+)
+def plan_conversion(body: wire.ConversionCreate, call: Operator, observer: Observing) -> Response:
+    """Plan a zone's conversion, every port of it; with `validate_only`, without keeping the plan."""
+
+    def observed() -> Mapping[UUID, Seen]:
+        return observer.seen(body.zone, call.read(lambda tx: conversions.to_plan(tx, body.zone)))
+
+    return call.run_after(observed, lambda tx, seen: conversions.plan(tx, call.principal, body, seen), 201)
+
+
+@router.get("/conversions", operation_id="listConversions", tags=["conversions"])
+def list_conversions(call: Operator, paging: PagingDep, zone: Name | None = None) -> Page[wire.Conversion]:
+    """Newest first."""
+    return call.read(lambda tx: conversions.page(tx, paging, zone))
+
+
+@router.get(
+    "/conversions/{conversion_id}", operation_id="getConversion", tags=["conversions"], response_model=wire.Conversion
+)
+def get_conversion(conversion_id: UUID, call: Operator) -> Response:
+    return resource(call.read(lambda tx: conversions.get(tx, conversion_id)))
+
+
+@router.get("/conversions/{conversion_id}/ports", operation_id="listConversionPorts", tags=["conversions"])
+def list_conversion_ports(
+    conversion_id: UUID,
+    call: Operator,
+    paging: PagingDep,
+    state: PortState | None = None,
+    wave: Annotated[int | None, Query(ge=1)] = None,
+) -> Page[wire.PortConversion]:
+    return call.read(lambda tx: conversions.ports(tx, conversion_id, paging, state, wave))
+
+
+@router.post(
+    "/conversions/{conversion_id}:start",
+    operation_id="startConversion",
+    tags=["conversions"],
+    response_model=wire.Conversion,
+)
+def start_conversion(conversion_id: UUID, call: Operator) -> Response:
+    """Start a planned conversion, if nothing has changed since; watch it, or its Operation."""
+    return call.run(lambda tx: conversions.start(tx, conversion_id, call.expected_revision))
+
+
+@router.post(
+    "/conversions/{conversion_id}:pause",
+    operation_id="pauseConversion",
+    tags=["conversions"],
+    response_model=wire.Conversion,
+)
+def pause_conversion(conversion_id: UUID, body: wire.ConversionPause, call: Operator) -> Response:
+    """Give no port its turn any more; those between two modes go on to their end."""
+    return call.run(lambda tx: conversions.pause(tx, conversion_id, body.reason, call.expected_revision))
+
+
+@router.post(
+    "/conversions/{conversion_id}:resume",
+    operation_id="resumeConversion",
+    tags=["conversions"],
+    response_model=wire.Conversion,
+)
+def resume_conversion(conversion_id: UUID, body: wire.ConversionResume, call: Operator) -> Response:
+    """Go on where it was paused, by a person or by itself."""
+    return call.run(lambda tx: conversions.resume(tx, conversion_id, body.through, call.expected_revision))
+
+
+@router.post(
+    "/conversions/{conversion_id}:abort",
+    operation_id="abortConversion",
+    tags=["conversions"],
+    response_model=wire.Conversion,
+)
+def abort_conversion(conversion_id: UUID, call: Operator) -> Response:
+    """Bring every port back behind the NAT; a guest that has its address itself keeps it."""
+    return call.run(lambda tx: conversions.abort(tx, conversion_id, call.expected_revision))
+
+
+@router.post(
+    "/conversions/{conversion_id}:seal",
+    operation_id="sealConversion",
+    tags=["conversions"],
+    response_model=wire.Conversion,
+)
+def seal_conversion(conversion_id: UUID, call: Operator) -> Response:
+    """Free the 10.x of guests that have had their address for the soak time. There is no way back from it."""
+    return call.run(lambda tx: conversions.seal(tx, conversion_id, call.expected_revision))
 
 
 # --- operations --------------------------------------------------------------------------------------------------

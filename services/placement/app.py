@@ -12,14 +12,20 @@ from common.tasks import Bells, celery
 from common.web import Wiring, create_app
 from services.ipam.client import IpamClient
 from services.placement import api
-from services.placement.agents import service_token
+from services.placement.agents import Agents, service_token
 from services.placement.bells import queue_of
+from services.placement.conversion.observer import Observer
 from services.placement.model import Idempotency
 from services.placement.settings import PlacementSettings
 
 
-def create(settings: PlacementSettings, ring: Ring | None = None, ledger: IpamClient | None = None) -> FastAPI:
-    """The application; `ring` replaces the broker, `ledger` the way to the ledger."""
+def create(
+    settings: PlacementSettings,
+    ring: Ring | None = None,
+    ledger: IpamClient | None = None,
+    agents: Agents | None = None,
+) -> FastAPI:
+    """The application; `ring` replaces the broker, `ledger` the way to the ledger, `agents` those to the nodes."""
     bells = ring or Bells(celery("placement", settings.broker_url), queue_of)
     app = create_app(
         "Godwit placement",
@@ -27,9 +33,9 @@ def create(settings: PlacementSettings, ring: Ring | None = None, ledger: IpamCl
         version="1",
         description="Runs the fleet: zones, nodes, flavours, instances and their moves.",
     )
-    app.state.wiring = Wiring(
-        Verifier.from_directory(settings.issuer_keys, "placement"), Database(settings.database_url, bells), Idempotency
-    )
+    database = Database(settings.database_url, bells)
+    app.state.wiring = Wiring(Verifier.from_directory(settings.issuer_keys, "placement"), database, Idempotency)
+    app.state.observer = Observer(database, agents or Agents(settings))
     app.state.ledger = ledger or IpamClient(settings.ipam_url, service_token(settings, "ipam"))
     return app
 

@@ -13,8 +13,14 @@ REPORT = "placement.report"
 ADDRESS_SET = ADDRESS_SET_CHANGED  # the ledger rings it
 POOLS = POOLS_CHANGED  # the ledger rings it too
 SWEEP = "placement.sweep"
+CONVERSION = "placement.conversion"  # a zone's
+CONVERSION_BATCH = "placement.conversion_batch"  # ports of a wave on a node
 
-QUEUES = (queue_of_target("instance"), "nodes", "operations", POOLS_QUEUE, "sweeps")
+QUEUES = {
+    "worker": (queue_of_target("instance"), "nodes", "operations", POOLS_QUEUE, "sweeps"),
+    "migration-worker": ("conversion",),
+}
+"""What each process of Celery workers listens to."""
 _QUEUE_OF = {
     NODE: "nodes",
     RESYNC: "nodes",
@@ -22,7 +28,10 @@ _QUEUE_OF = {
     OPERATION: "operations",
     POOLS: POOLS_QUEUE,
     SWEEP: "sweeps",
+    CONVERSION: "conversion",
+    CONVERSION_BATCH: "conversion",
 }
+ALL = (*_QUEUE_OF, ADDRESS_SET)
 
 
 def queue_of(name: str, names: Sequence[str]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from ipaddress import ip_interface
 from uuid import UUID
 
@@ -9,10 +11,11 @@ from common.db import Transaction
 from services.placement import modes, snapshot
 from services.placement.conversion.steps import CONVERSIONS, Path, Stage, path
 from services.placement.model import Claim, Port, Prefix, Zone
-from services.placement.move import Kind, Passage, Seat, Step, announcer, seats
+from services.placement.move import Kind, Passage, Step, announcer, seats
 from services.placement.node_addresses import host_of
-from services.placement.snapshot import FlexibleAddress, NodeBound, PortFacts, Sequenced
+from services.placement.snapshot import UNANNOUNCED, FlexibleAddress, NodeBound, PortFacts, Sequenced
 from services.placement.store import entries, instances, nodes
+from services.placement.store.operations import uuid_of
 
 
 def passage_of(claim: Claim | None) -> Passage | None:
@@ -29,82 +32,123 @@ def path_of(port: Port) -> Path | None:
     return {modes.NAT: path(Stage.NAT), modes.HOSTNAT: path(Stage.SWITCHED)}.get(port.mode)
 
 
-def announces(port: Port) -> bool:
-    """Whether the port's flexible addresses are announced by its hypervisor."""
-    where = path_of(port)
-    return where.announced if where is not None else port.mode == modes.ROUTED
-
-
-def announced_prefixes(tx: Transaction, port: Port) -> list[Prefix]:
-    """What its hypervisor announces of a running port: its flexible addresses, and node-bound ones that went along."""
-    found = [address.prefix for address in port.addresses] if announces(port) else []
-    if not modes.MODES[port.mode].rebinds:
-        found += instances.sequences(tx, [held.prefix for held in port.node_addresses])
-    return found
+def announced_prefixes(facts: PortFacts) -> list[Prefix]:
+    """What is announced of a port one by one now, by the hypervisor that announces it."""
+    node = announcer(facts.seats)
+    return snapshot.announced(facts, node) if node else []
 
 
 def derive_port(tx: Transaction, port: Port) -> set[UUID]:
-    """Bring the entries of `port` up to date on every node; return the nodes that change. The port is locked."""
-    where = seats(port.node_id, passage_of(port.claim))
-    nat_path = path_of(port)
-    gateways = []
-    if nat_path is not None and nat_path.mapping:
-        nodes.hold_members(tx, port.instance.zone)
-        gateways = nodes.nodes_of_zone(tx, port.instance.zone, "gateway")
-    hypervisors = {node.id: node for seat in where if (node := nodes.node(tx, seat.node))}
-    facts = PortFacts(
-        port=port.id,
-        name=port.instance.name,
-        mac=port.mac,
-        path=nat_path,
-        owns=port.mode == modes.ROUTED,
-        rebinds=modes.MODES[port.mode].rebinds,
-        seats=where,
-        addresses=_addresses(tx, port, where),
-        node_bound=_node_bound(tx, port, where),
-        gateways=[gateway.id for gateway in gateways],
-        endpoints={node_id: node.endpoint for node_id, node in hypervisors.items()},
-    )
-    asked_by = UUID(port.claim.operation_id.removeprefix("placement-")) if port.claim else port.target_id
-    return entries.replace(tx, port.id, snapshot.port_entries(facts), asked_by)
+    """`derive_ports` of one."""
+    return derive_ports(tx, [port])
 
 
-def _node_bound(tx: Transaction, port: Port, where: tuple[Seat, ...]) -> list[NodeBound]:
-    """The port's node-bound addresses; one that went along to another node is announced there, also when it is back."""
+def derive_ports(tx: Transaction, ports: Sequence[Port]) -> set[UUID]:
+    """Bring the entries of `ports`, which are locked, up to date on every node; return the nodes that change.
+
+    The sequence of an address rises here when another node announces it.
+    """
+    facts = port_facts(tx, ports)
+    announcers = {
+        prefix: node
+        for one in facts.values()
+        if (node := announcer(one.seats))
+        for prefix in snapshot.announced(one, node)
+    }
+    sequences = instances.announce_from(tx, announcers)
+    mapped = {port.instance.zone for port in ports if (path := facts[port.id].path) and path.mapping}
+    gateways = {zone: nodes.members(tx, zone, "gateway") for zone in sorted(mapped)}
+    wanted = {
+        port.id: snapshot.port_entries(
+            _now(facts[port.id], sequences, gateways.get(port.instance.zone, [])),
+        )
+        for port in ports
+    }
+    return entries.replace(tx, wanted, {port.id: _asked_by(port) for port in ports})
+
+
+def _asked_by(port: Port) -> UUID:
+    """Whose wish it is that a port's entries go."""
+    return uuid_of(port.claim.operation_id) if port.claim else port.target_id
+
+
+def port_facts(tx: Transaction, ports: Sequence[Port]) -> dict[UUID, PortFacts]:
+    """What decides each port's entries, but for the gateways, with the sequences that its addresses have now."""
+    where = {port.id: seats(port.node_id, passage_of(port.claim)) for port in ports}
+    seated = nodes.by_id(tx, {seat.node for found in where.values() for seat in found})
+    endpoints = {node.id: node.endpoint for node in seated}
+    flexible = [address.prefix for port in ports for address in port.addresses]
+    bound = [held.prefix for port in ports for held in port.node_addresses]
+    sequences = instances.sequences(tx, flexible + bound)
+    homes = instances.homes(tx, [prefix for prefix in flexible if prefix.version == 6])
+    return {
+        port.id: PortFacts(
+            port=port.id,
+            name=port.instance.name,
+            mac=port.mac,
+            path=path_of(port),
+            owns=port.mode == modes.ROUTED,
+            seats=where[port.id],
+            addresses=[
+                FlexibleAddress(
+                    address.prefix,
+                    ip_interface(address.host),
+                    sequences.get(address.prefix, UNANNOUNCED),
+                    homes.get(address.prefix),
+                )
+                for address in port.addresses
+            ],
+            node_bound=_node_bound(port, sequences, {seat.node for seat in where[port.id]}),
+            gateways=(),
+            endpoints=endpoints,
+        )
+        for port in ports
+    }
+
+
+def _node_bound(port: Port, sequences: Mapping[Prefix, Sequenced], seated: Collection[UUID]) -> list[NodeBound]:
+    """The port's node-bound addresses that its guest has; one the ledger owns by now is a flexible address of it.
+
+    One that went along while the port was `hostnat` stays along when it is `nat` again.
+    """
+    mode = modes.MODES[port.mode]
+    flexible = {address.prefix for address in port.addresses}
     held = sorted(port.node_addresses, key=lambda one: (one.prefix.version, int(one.prefix.network_address)))
-    sequences: dict[Prefix, Sequenced] = {}
-    from_node = announcer(where)
-    if not modes.MODES[port.mode].rebinds and from_node is not None:
-        moved = instances.sequences(tx, [one.prefix for one in held])
-        away = [one.prefix for one in held if one.prefix in moved or one.node_id != from_node]
-        sequences = instances.announce_from(tx, away, from_node)
-    return [NodeBound(one.node_id, one.prefix, host_of(one.prefix), sequences.get(one.prefix)) for one in held]
-
-
-def _addresses(tx: Transaction, port: Port, where: tuple[Seat, ...]) -> list[FlexibleAddress]:
-    """The port's flexible addresses with their sequences, which rise here when a new hypervisor announces them."""
-    from_node = announcer(where)
-    prefixes = [address.prefix for address in port.addresses]
-    if announces(port) and from_node is not None:
-        sequences = instances.announce_from(tx, prefixes, from_node)
-    else:
-        sequences = instances.sequences(tx, prefixes)
-    unannounced = Sequenced(0, None, None)
     return [
-        FlexibleAddress(address.prefix, ip_interface(address.host), sequences.get(address.prefix, unannounced))
-        for address in port.addresses
+        NodeBound(
+            one.node_id,
+            one.prefix,
+            host_of(one.prefix),
+            mode.rebinds and not one.carried and one.node_id in seated,
+            sequences.get(one.prefix, UNANNOUNCED),
+        )
+        for one in held
+        if mode.node_bound and one.prefix not in flexible
     ]
 
 
-def derive_zone(tx: Transaction, zone: Zone) -> set[UUID]:
-    """Bring the entries that every node of `zone` holds whatever runs on it up to date."""
-    changed: set[UUID] = set()
+def _now(facts: PortFacts, sequences: Mapping[Prefix, Sequenced], gateways: Sequence[UUID]) -> PortFacts:
+    """The same with the gateways, and the sequences that some of its addresses have got."""
+    return replace(
+        facts,
+        addresses=[replace(one, sequence=sequences.get(one.prefix, one.sequence)) for one in facts.addresses],
+        node_bound=[replace(one, sequence=sequences.get(one.prefix, one.sequence)) for one in facts.node_bound],
+        gateways=gateways,
+    )
+
+
+def derive_zone(tx: Transaction, zone: Zone, asked_by: UUID | None = None) -> set[UUID]:
+    """Bring the entries that every node of `zone` holds whatever runs on it up to date.
+
+    `asked_by`: the Operation whose wish it is that entries go.
+    """
+    holds: dict[UUID, snapshot.Entries] = {}
     members = nodes.nodes_of_zone(tx, zone.name)
     zone_prefixes = nodes.zone_prefixes(tx, zone.name)
     hypervisors = [node for node in members if node.role == "hypervisor"]
     for node in members:
         own = [prefix for prefix in (node.private_prefix, node.legacy_prefix) if prefix is not None]
         peers = [other.endpoint for other in hypervisors if other.id != node.id]
-        wanted = snapshot.node_entries(node.role, own, zone_prefixes, peers)
-        changed |= entries.replace(tx, node.id, {node.id: wanted})
-    return changed
+        wanted = snapshot.node_entries(node.role, own, zone_prefixes, peers, nat=zone.stack != "routed")
+        holds[node.id] = {node.id: wanted}
+    return entries.replace(tx, holds, dict.fromkeys(holds, asked_by) if asked_by else None)

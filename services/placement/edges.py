@@ -2,13 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from common.db import Database
 from services.placement.agents import Agents
 from services.placement.model import Prefix
 from services.placement.store import nodes
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeView:
+    """For each prefix the next hops that each edge of a zone uses, and those that each node is known by."""
+
+    hops: Mapping[Prefix, Sequence[Sequence[str]]]
+    known_by: Mapping[UUID, frozenset[str]]
+
+    def all_send(self, prefixes: Sequence[Prefix], to: UUID) -> bool:
+        """Whether every edge sends all of `prefixes` to one node, and to nobody else."""
+        return all(
+            len(used) == 1 and used[0] in self.known_by.get(to, frozenset())
+            for prefix in prefixes
+            for used in self.hops[prefix]
+        )
+
+    def any_sends(self, prefixes: Sequence[Prefix], to: UUID) -> bool:
+        """Whether an edge sends one of `prefixes` to a node, alone or beside others."""
+        return any(
+            not self.known_by.get(to, frozenset()).isdisjoint(used) for prefix in prefixes for used in self.hops[prefix]
+        )
+
+    def shared(self, prefix: Prefix, by: UUID) -> bool:
+        """Whether an edge sends `prefix` to that node and to another one too."""
+        return any(
+            len(used) > 1 and not self.known_by.get(by, frozenset()).isdisjoint(used) for used in self.hops[prefix]
+        )
 
 
 class Edges:
@@ -18,24 +47,17 @@ class Edges:
         self._db = database
         self._agents = agents
 
-    def all_send(self, zone: str, prefixes: Sequence[Prefix], to: UUID) -> bool:
-        """Whether every edge sends all of `prefixes` to one node, and to nobody else."""
-        return all(hops in here for hops, here in self._hops(zone, prefixes, to))
-
-    def none_sends(self, zone: str, prefixes: Sequence[Prefix], to: UUID) -> bool:
-        """Whether no edge sends any of `prefixes` to a node."""
-        return not any(hops in here for hops, here in self._hops(zone, prefixes, to))
-
-    def _hops(self, zone: str, prefixes: Sequence[Prefix], to: UUID) -> list[tuple[list[str], list[list[str]]]]:
-        """For each edge and prefix: the next hops it uses, and what they are if they are the node's alone."""
+    def view(self, zone: str, prefixes: Sequence[Prefix], among: Collection[UUID]) -> EdgeView:
+        """`among`: the nodes to be recognised."""
         if not prefixes:
-            return []
+            return EdgeView({}, {})
         with self._db.transaction() as tx:
-            node = nodes.node(tx, to)
+            known = nodes.by_id(tx, among)
             edges = nodes.nodes_of_zone(tx, zone, "edge")
-        here = [[str(node.endpoint)], [str(node.endpoint_ipv6)]] if node else []
-        return [
-            (route.next_hops, here)
-            for edge in edges
-            for route in self._agents.of(edge.id, edge.agent_url).edge_routes([str(prefix) for prefix in prefixes])
-        ]
+        hops: dict[Prefix, list[Sequence[str]]] = {prefix: [] for prefix in prefixes}
+        for edge in edges:
+            routes = self._agents.of(edge.id, edge.agent_url).edge_routes([str(prefix) for prefix in prefixes])
+            for prefix, route in zip(prefixes, routes, strict=True):
+                hops[prefix].append(route.next_hops)
+        known_by = {node.id: frozenset({str(node.endpoint), str(node.endpoint_ipv6)}) for node in known}
+        return EdgeView(hops, known_by)

@@ -162,22 +162,46 @@ class ConversionMode(Conflict):
     code = "placement.conversion.mode"
 
 
-class ConversionMoved(Conflict):
-    """The port's 10.x belongs to another hypervisor than it is on; the central NAT would not find it."""
-
-    code = "placement.conversion.moved"
-
-
 class ConversionStack(Conflict):
-    """Ports are converted in zones that run both stacks."""
+    """The zone does not run both stacks now."""
 
     code = "placement.conversion.stack"
 
 
-class ConversionAddress(Conflict):
-    """The instance has no public address that a conversion could keep."""
+class ConversionUnknown(NotFound):
+    """There is no such conversion."""
 
-    code = "placement.conversion.no_address"
+    code = "placement.conversion.unknown"
+
+
+class ConversionExists(Conflict):
+    """The zone is being converted already."""
+
+    code = "placement.conversion.exists"
+
+
+class ConversionNodes(Conflict):
+    """No hypervisor of the zone can run both stacks."""
+
+    code = "placement.conversion.no_dual_node"
+
+
+class ConversionPhase(Conflict):
+    """The conversion is not where this can be done."""
+
+    code = "placement.conversion.phase"
+
+
+class PlanStale(Conflict):
+    """A port has changed since the plan was made; plan again."""
+
+    code = "placement.conversion.plan_stale"
+
+
+class SoakUnfinished(Conflict):
+    """No guest has had its address for long enough that its 10.x may be freed."""
+
+    code = "placement.conversion.soak"
 
 
 class OperationUnknown(NotFound):

@@ -33,7 +33,7 @@ def check_addresses(
             raise AddressUnusable(f"{fip.address} is of zone {fip.zone}, the instance of zone {zone}")
         if fip.state is not ipam_wire.FlexibleIPState.RESERVED:
             raise AddressUnusable(f"{fip.address} is {fip.state}; detach it first")
-        counts[fip.family] += 1
+        counts[fip.family] += not fip.carried
     if len(set(addresses)) != len(addresses):
         raise AddressUnusable("an address is given twice")
     limits = MODES[mode]
@@ -44,6 +44,18 @@ def check_addresses(
         )
 
 
+def target_of(port: Port) -> ipam_wire.TargetPut:
+    """A port as the ledger knows it: its instance, and how many addresses its mode takes."""
+    limits = MODES[port.mode]
+    return ipam_wire.TargetPut(
+        project=port.instance.project,
+        zone=port.instance.zone,
+        name=port.instance.name,
+        limit_ipv4=limits.limit_ipv4,
+        limit_ipv6=limits.limit_ipv6,
+    )
+
+
 def register(
     ipam: IpamClient, port: Port, operation_id: str, addresses: list[UUID], allocate: list[str]
 ) -> ipam_wire.AddressSet:
@@ -52,18 +64,7 @@ def register(
     Raises LedgerUnavailable, or what the ledger refused with.
     """
     instance = port.instance
-    limits = MODES[port.mode]
-    ipam.register_target(
-        port.kind,
-        port.target_id,
-        ipam_wire.TargetPut(
-            project=instance.project,
-            zone=instance.zone,
-            name=instance.name,
-            limit_ipv4=limits.limit_ipv4,
-            limit_ipv6=limits.limit_ipv6,
-        ),
-    )
+    ipam.register_target(port.kind, port.target_id, target_of(port))
     target = ipam_wire.TargetRef(kind=port.kind, id=port.target_id)
     try:
         for fip_id in addresses:

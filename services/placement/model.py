@@ -69,6 +69,7 @@ class Zone(Base):
     name: Mapped[str] = mapped_column(primary_key=True)
     region: Mapped[str]
     stack: Mapped[str]
+    nat_closed: Mapped[bool] = mapped_column(default=False)  # no new NAT ports: those left are being converted
     pool_revisions: Mapped[dict[str, Any]] = mapped_column(default=dict)  # of the pools its prefixes were read from
     revision: Mapped[int] = mapped_column(default=1)
 
@@ -214,6 +215,8 @@ class Port(Base):
     node_id: Mapped[UUID | None] = mapped_column(ForeignKey("node.id"), index=True)
     set_revision: Mapped[int] = mapped_column(BigInteger, default=0)
     reported_revision: Mapped[int] = mapped_column(BigInteger, default=0)
+    ledger_mode: Mapped[str]  # whose limits the ledger knows
+    gives_up_ipv4: Mapped[bool] = mapped_column(default=False)  # its owner agrees to lose a 10.x that is all it has
 
     instance: Mapped[Instance] = relationship(back_populates="port", lazy="joined")
     addresses: Mapped[list[PortAddress]] = relationship(
@@ -222,7 +225,10 @@ class Port(Base):
     node_addresses: Mapped[list[NodeAddress]] = relationship(cascade="all, delete-orphan", lazy="selectin")
     claim: Mapped[Claim | None] = relationship(lazy="joined", cascade="all, delete-orphan")
 
-    __table_args__ = (Index("ix_port_unreported", "id", postgresql_where=text("set_revision > reported_revision")),)
+    __table_args__ = (
+        Index("ix_port_unreported", "id", postgresql_where=text("set_revision > reported_revision")),
+        Index("ix_port_limits", "id", postgresql_where=text("ledger_mode <> mode")),
+    )
 
 
 class PortAddress(Base):
@@ -238,14 +244,18 @@ class PortAddress(Base):
 
 
 class NodeAddress(Base):
-    """An address bound to a node: 10.x, or a legacy IPv6 prefix. During a move a port holds those of two nodes."""
+    """An address bound to a node: 10.x, or a legacy IPv6 prefix. During a move a port holds those of two nodes.
+
+    `carried`: it stays with its port on moves until the ledger owns it; then it is nobody's, and not given out again.
+    """
 
     __tablename__ = "node_address"
 
     zone: Mapped[str] = mapped_column(primary_key=True)
     prefix: Mapped[Prefix] = mapped_column(CIDR, primary_key=True)
     node_id: Mapped[UUID] = mapped_column(ForeignKey("node.id"), index=True)
-    port_id: Mapped[UUID] = mapped_column(ForeignKey("port.id"), index=True)
+    port_id: Mapped[UUID | None] = mapped_column(ForeignKey("port.id"), index=True)
+    carried: Mapped[bool] = mapped_column(default=False)
 
 
 class AddressSequence(Base):
@@ -271,8 +281,82 @@ class Claim(Base):
     source_id: Mapped[UUID | None] = mapped_column(ForeignKey("node.id"))
     destination_id: Mapped[UUID | None] = mapped_column(ForeignKey("node.id"))
     consumer: Mapped[UUID] = mapped_column(default=uuid4)  # holds the move's own allocation
+    entered_at: Mapped[datetime] = mapped_column(default=now)  # this step
     settled_at: Mapped[datetime | None]  # conversion: when nothing but time was missing at this step
     requested: Mapped[dict[str, Any]] = mapped_column(default=dict)  # create: the addresses asked for
+    wave: Mapped[str] = mapped_column(default="")  # conversion: on whose behalf, see `conversion.batches`
+    answered: Mapped[dict[str, Any]] = mapped_column(default=dict)  # conversion: what answered before the switch
+
+
+class Conversion(Base):
+    """A zone's passage nat → dual → routed. One that is not over excludes another of its zone, by constraint.
+
+    `paused` holds the reasons; none: it goes on. `through` is the phase after which it pauses by itself.
+    """
+
+    __tablename__ = "conversion"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    zone: Mapped[str] = mapped_column(ForeignKey("zone.name"))
+    project: Mapped[str]
+    phase: Mapped[str]
+    through: Mapped[str]
+    from_stack: Mapped[str]
+    operation_id: Mapped[str | None] = mapped_column(ForeignKey("operation.id"))
+    paused: Mapped[list[dict[str, Any]]] = mapped_column(default=list)
+    in_flight: Mapped[int]  # ports between two modes at a time
+    failure_budget: Mapped[int]  # ports that may fail over the whole passage
+    soak_s: Mapped[int]  # between a guest's adoption and the seal
+    restarts_guests: Mapped[bool]  # in the tail, those that have not adopted their address by then
+    wrong_tenant_packets: Mapped[dict[str, Any]] = mapped_column(default=dict)  # by node, as counted when it started
+    revision: Mapped[int] = mapped_column(default=1)
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    phase_at: Mapped[datetime] = mapped_column(default=now)
+
+    __table_args__ = (
+        Index(
+            "uq_conversion_zone",
+            "zone",
+            unique=True,
+            postgresql_where=text("phase NOT IN ('done', 'aborted')"),
+        ),
+    )
+
+
+class Wave(Base):
+    """Ports that are converted together, and judged together before the next."""
+
+    __tablename__ = "wave"
+
+    conversion_id: Mapped[UUID] = mapped_column(ForeignKey("conversion.id", ondelete="CASCADE"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    phase: Mapped[str]  # in which it is converted
+    started_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]  # its verdict was positive
+
+
+class PortConversion(Base):
+    """One port in a zone's conversion. It outlives the port: no key ties it to one."""
+
+    __tablename__ = "port_conversion"
+
+    conversion_id: Mapped[UUID] = mapped_column(ForeignKey("conversion.id", ondelete="CASCADE"), primary_key=True)
+    port_id: Mapped[UUID] = mapped_column(primary_key=True)
+    instance_id: Mapped[UUID]
+    name: Mapped[str]
+    wave: Mapped[int]
+    state: Mapped[str]
+    reasons: Mapped[list[dict[str, Any]]] = mapped_column(default=list)
+    planned_revision: Mapped[int]  # the instance's
+    operation_id: Mapped[str | None] = mapped_column(String, index=True)  # of the latest attempt
+    attempts: Mapped[int] = mapped_column(default=0)
+    probes_sent: Mapped[int] = mapped_column(default=0)
+    probes_lost: Mapped[int] = mapped_column(default=0)
+    checked_at: Mapped[datetime | None]
+    verified_at: Mapped[datetime | None]
+    adopted_at: Mapped[datetime | None]
+
+    __table_args__ = (Index("ix_port_conversion_wave", "conversion_id", "wave", "state"),)
 
 
 class NodeEntry(Base):
@@ -301,14 +385,6 @@ class NodeEntry(Base):
 
 class Operation(OperationColumns, Base):
     __tablename__ = "operation"
-
-    __table_args__ = (
-        Index(
-            "ix_operation_unfinished",
-            "id",
-            postgresql_where=text("state NOT IN ('succeeded', 'failed', 'cancelled')"),
-        ),
-    )
 
 
 class Idempotency(IdempotencyColumns, Base):

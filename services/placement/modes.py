@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 NAT, HOSTNAT, ROUTED, ISOLATED = "nat", "hostnat", "routed", "isolated"
@@ -28,3 +29,14 @@ OF_STACK = {  # what instances can be made with; the first is what a new instanc
     "dual": (ROUTED, NAT, ISOLATED),
     "routed": (ROUTED, ISOLATED),
 }
+
+
+def at_start(mode: str, stack: str, families: Collection[int], *, gives_up_ipv4: bool) -> str:
+    """The mode in which a port starts: one that was converted takes its addresses itself, if its owner loses nothing.
+
+    `families`: IP versions of its flexible addresses. `gives_up_ipv4`: its owner agrees to lose a 10.x that is the only
+    IPv4 address it has.
+    """
+    if mode != HOSTNAT or stack == "nat" or not (4 in families or gives_up_ipv4):
+        return mode
+    return ROUTED if families else ISOLATED

@@ -19,6 +19,7 @@ class Kind(enum.StrEnum):
     CREATE = "create"
     START = "start"
     LIVE = "live"
+    RESTART = "restart"
     STOP = "stop"
     DELETE = "delete"
 
@@ -40,6 +41,7 @@ PATHS: dict[Kind, tuple[Step, ...]] = {
     Kind.CREATE: (Step.REGISTER, Step.PREPARE, Step.ANNOUNCE, Step.DONE),
     Kind.START: (Step.PREPARE, Step.ANNOUNCE, Step.DONE),
     Kind.LIVE: (Step.PREPARE, Step.SWITCH, Step.ANNOUNCE, Step.WITHDRAW, Step.DONE),
+    Kind.RESTART: (Step.WITHDRAW, Step.PREPARE, Step.ANNOUNCE, Step.DONE),
     Kind.STOP: (Step.WITHDRAW, Step.DONE),
     Kind.DELETE: (Step.WITHDRAW, Step.FORGET, Step.DONE),
 }
@@ -157,9 +159,9 @@ def seats(bound: UUID | None, passage: Passage | None) -> tuple[Seat, ...]:
     if passage is None or passage.step is Step.DONE:
         return (Seat(bound, PortState.ACTIVE, announces=True),) if bound else ()
     source, destination, step = passage.source, passage.destination, passage.step
-    if step in {Step.REGISTER, Step.FORGET, Step.ABANDON}:
+    if step in {Step.REGISTER, Step.FORGET, Step.ABANDON} or (passage.kind is Kind.RESTART and step is Step.WITHDRAW):
         return ()
-    if passage.kind in {Kind.CREATE, Kind.START} and destination:
+    if passage.kind in {Kind.CREATE, Kind.START, Kind.RESTART} and destination:
         return (Seat(destination, PortState.ACTIVE, announces=step is Step.ANNOUNCE),)
     if passage.kind is Kind.LIVE and source and destination:
         if step is Step.WITHDRAW:

@@ -20,8 +20,9 @@ from common.errors import DomainError
 from common.tasks import Bells, celery
 from services.netagent.client import AsyncAgentClient
 from services.netagent.wire import Changes, State
-from services.placement import bells
+from services.placement import bells, claims
 from services.placement.agents import dial
+from services.placement.conversion.steps import Stage
 from services.placement.model import Node
 from services.placement.move import Step
 from services.placement.settings import PlacementSettings
@@ -30,6 +31,7 @@ from services.placement.store import entries, instances, nodes
 log = structlog.get_logger()
 
 LONG_POLL_S = 25.0
+WAIT_FOR_THE_FABRIC = (Step.ANNOUNCE, Stage.ANNOUNCED.name.lower(), Stage.PREPARED.name.lower())
 DIFFERENT_POLLS = 3  # an agent mends its own drift first; one that stays different gets everything anew
 
 
@@ -142,8 +144,8 @@ class Poller:
     def _ring_announcing(self) -> None:
         try:
             with self._db.transaction() as tx:
-                for operation_id in instances.claims_at(tx, Step.ANNOUNCE):
-                    tx.ring(bells.OPERATION, operation_id)
+                for claim in instances.claims(tx, WAIT_FOR_THE_FABRIC):
+                    claims.ring(tx, claim)
         except DomainError as error:
             log.warning("poller.deferred", code=error.code, error=error.message)
 

@@ -1,4 +1,4 @@
-"""Takes operations to their end, one step at a time: asks `move.next_step`, writes what it decides, and acts.
+"""Takes moves to their end, one step at a time: asks `move.next_step`, writes what it decides, and acts.
 
 A worker killed after any commit is resumed by another: every step re-reads, and writes only while the claim is still at
 the step it was judged at.
@@ -7,6 +7,7 @@ the step it was judged at.
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from uuid import UUID
 
 import structlog
@@ -16,9 +17,8 @@ from common.errors import Conflict, DomainError, Invalid, NotFound, Unavailable
 from services.ipam.client import IpamClient
 from services.placement import ledger, modes, move
 from services.placement.address_sets import AddressSets, store_addresses
-from services.placement.conversion.port import PortConversions
-from services.placement.conversion.steps import CONVERSIONS
-from services.placement.desired import announced_prefixes, derive_port, passage_of
+from services.placement.conversion import adoption
+from services.placement.desired import announced_prefixes, derive_port, passage_of, port_facts
 from services.placement.edges import Edges
 from services.placement.model import Claim, Operation, Port
 from services.placement.move import Advance, Facts, Kind, Step
@@ -29,12 +29,11 @@ log = structlog.get_logger()
 
 
 class Progress:
-    """Drives the operations of ports."""
+    """Drives the claims that change where a port is."""
 
     def __init__(self, database: Database, edges: Edges, ipam: IpamClient, sync: NodeSync, sets: AddressSets) -> None:
         self._db = database
         self._edges = edges
-        self._conversions = PortConversions(database, edges, sync)
         self._ipam = ipam
         self._sync = sync
         self._sets = sets
@@ -51,11 +50,9 @@ class Progress:
             port = instances.port(tx, claim.port_id) if claim else None
         if claim is None or port is None:
             return False
-        if claim.kind in CONVERSIONS:
-            return self._conversions.step(claim, port)
         if claim.step == Step.ABANDON:
             return self._abandon(claim, port)
-        self._sync.port(port.id)
+        self._sync.ports([port.id])
         try:
             outside = self._outside_facts(claim, port)
         except (Conflict, Invalid, NotFound) as error:
@@ -108,8 +105,9 @@ class Progress:
         if claim.destination_id is None:
             return True
         with self._db.transaction() as tx:
-            prefixes = announced_prefixes(tx, port)
-        return self._edges.all_send(port.instance.zone, prefixes, claim.destination_id)
+            prefixes = announced_prefixes(port_facts(tx, [port])[port.id])
+        view = self._edges.view(port.instance.zone, prefixes, {claim.destination_id})
+        return view.all_send(prefixes, claim.destination_id)
 
     def _advance(self, tx: Transaction, claim: Claim, operation: Operation, step: Step) -> None:
         port = instances.port(tx, claim.port_id, lock=True)
@@ -117,10 +115,12 @@ class Progress:
             return
         passage = passage_of(claim)
         assert passage is not None  # noqa: S101  the claim is there
-        claim.step = step
         if step is Step.DONE:
             self._finish(tx, port, claim, operation)
             return
+        if passage.kind is Kind.RESTART and step is Step.PREPARE:  # no node holds anything of it
+            adoption.adopt(tx, port)
+        claim.step, claim.entered_at = step, datetime.now(UTC)
         operation.reach(step, move.progress(passage.kind, step))
         tx.session.flush()
         derive_port(tx, port)
@@ -129,9 +129,10 @@ class Progress:
     def _finish(tx: Transaction, port: Port, claim: Claim, operation: Operation) -> None:
         instance = port.instance
         kind = Kind(claim.kind)
-        nodes.transfer(tx, claim.consumer, instance.id)
-        if modes.MODES[port.mode].rebinds or kind is Kind.DELETE:
-            instances.free_node_addresses(tx, port, keep=claim.destination_id)
+        if kind is not Kind.RESTART:  # which keeps what it holds of its node
+            nodes.transfer(tx, claim.consumer, instance.id)
+            if modes.MODES[port.mode].rebinds:
+                instances.free_node_addresses(tx, port, keep=claim.destination_id)
         port.node_id = claim.destination_id
         instance.revision += 1
         destination = nodes.node(tx, claim.destination_id) if claim.destination_id else None

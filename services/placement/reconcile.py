@@ -6,30 +6,41 @@ until the sweep. No database session is held across a call to an agent or the le
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from ipaddress import ip_network
 
 from common.db import Database
 from services.ipam.client import IpamClient
-from services.placement import bells
+from services.placement import bells, claims
 from services.placement.address_sets import AddressSets
 from services.placement.agents import Agents
+from services.placement.conversion.observer import Observer
+from services.placement.conversion.ports import PortConversions
+from services.placement.conversion.zones import ZoneConversions
 from services.placement.desired import derive_zone
 from services.placement.edges import Edges
 from services.placement.products import instance
 from services.placement.progress import Progress
-from services.placement.store import instances, nodes, operations
+from services.placement.store import conversions, instances, nodes
 from services.placement.sync import NodeSync
 
 
 class Reconciler:
     """The controller's hands, by subject."""
 
-    def __init__(self, database: Database, agents: Agents, ipam: IpamClient) -> None:
+    def __init__(
+        self, database: Database, agents: Agents, ipam: IpamClient, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        """`sleep` passes the time that a conversion settles in."""
         self._db = database
         self._ipam = ipam
         self.sync = NodeSync(database, agents)
         self.sets = AddressSets(database, ipam, self.sync)
-        self.progress = Progress(database, Edges(database, agents), ipam, self.sync, self.sets)
+        edges, observer = Edges(database, agents), Observer(database, agents)
+        self.progress = Progress(database, edges, ipam, self.sync, self.sets)
+        self.ports = PortConversions(database, edges, observer, self.sync, sleep)
+        self.zones = ZoneConversions(database, edges, observer, ipam)
 
     def pools(self) -> None:
         """Fetch the zones' public prefixes from the ledger; the edges and the gateways answer for them."""
@@ -55,8 +66,10 @@ class Reconciler:
         with self._db.transaction() as tx:
             for node_id in nodes.unrealized(tx):
                 tx.ring(bells.NODE, str(node_id))
-            for operation_id in operations.unfinished(tx):
-                tx.ring(bells.OPERATION, operation_id)
+            for claim in instances.claims(tx):
+                claims.ring(tx, claim)
+            for conversion_id in conversions.active(tx):
+                tx.ring(bells.CONVERSION, str(conversion_id))
             for port_id in instances.unreported(tx):
                 tx.ring(bells.REPORT, str(port_id))
             tx.ring(bells.POOLS)

@@ -27,6 +27,10 @@ class Sequenced:
     node: UUID | None
     previous: UUID | None
 
+    def away_from(self, home: UUID) -> bool:
+        """Whether it was ever announced elsewhere than `home`: then it goes on being announced, wherever it is."""
+        return self.current > 1 or self.node not in {None, home}
+
     def on(self, node: UUID) -> int:
         """The sequence with which `node` announces the address; 0: it does not."""
         if node == self.node:
@@ -34,26 +38,28 @@ class Sequenced:
         return self.current - 1 if node == self.previous else 0
 
 
+UNANNOUNCED = Sequenced(0, None, None)
+
+
 @dataclass(frozen=True, slots=True)
 class FlexibleAddress:
-    """An address of the port's AddressSet."""
+    """An address of the port's AddressSet. `home`: it is a carried prefix, and this node's own one covers it."""
 
     prefix: Prefix
     host: Interface
     sequence: Sequenced
+    home: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class NodeBound:
-    """A 10.x or legacy IPv6 of the port, and the node whose prefix it is from.
-
-    `sequence`: it went along to another node, and is announced on its own.
-    """
+    """A 10.x or legacy IPv6 of the port, and the node whose prefix it is from. `rebinds`: it stays there on a move."""
 
     node: UUID
     prefix: Prefix
     host: Interface
-    sequence: Sequenced | None = None
+    rebinds: bool
+    sequence: Sequenced = UNANNOUNCED
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +71,36 @@ class PortFacts:
     mac: str
     path: Path | None  # how far the central NAT, or its own hypervisor's, serves it; None: neither
     owns: bool  # the guest has its flexible addresses itself
-    rebinds: bool  # it gets other node-bound addresses on each node
     seats: Sequence[Seat]
     addresses: Sequence[FlexibleAddress]
     node_bound: Sequence[NodeBound]
     gateways: Sequence[UUID]
     endpoints: Mapping[UUID, IPv4Address]  # VXLAN endpoint of each hypervisor among the seats
 
+    def all_addresses(self) -> list[FlexibleAddress | NodeBound]:
+        return [*self.addresses, *self.node_bound]
+
 
 Entries = dict[UUID, list[wire.Entry]]
+
+
+def announced(facts: PortFacts, node: UUID) -> list[Prefix]:
+    """The addresses that `node` announces one by one when it is the port's announcer."""
+    return [one.prefix for one in facts.all_addresses() if _is_announced(facts, one, node)]
+
+
+def _is_announced(facts: PortFacts, address: FlexibleAddress | NodeBound, node: UUID) -> bool:
+    if isinstance(address, NodeBound):
+        return not address.rebinds and _went_along(address.sequence, address.node, node)
+    if facts.owns or facts.path is None:
+        return facts.owns
+    carried = address.home is not None and _went_along(address.sequence, address.home, node)
+    return facts.path.announced or carried
+
+
+def _went_along(sequence: Sequenced, home: UUID, node: UUID) -> bool:
+    """Whether an address that a node's prefix covers must be announced on its own: it is, or was, elsewhere."""
+    return node != home or sequence.away_from(home)
 
 
 def port_entries(facts: PortFacts) -> Entries:
@@ -96,46 +123,32 @@ def _node_bound(facts: PortFacts, seat: Seat, fallback: IPv4Address, *, newest: 
     """Those that change with the node: the destination takes the source's along until the source is withdrawn."""
     seated = {other.node for other in facts.seats}
     return [
-        wire.Address(
-            bound.prefix,
-            facts.port,
-            bound.host,
-            bound.sequence.on(seat.node) if bound.sequence and seat.announces else 0,
-            fallback,
-        )
+        wire.Address(bound.prefix, facts.port, bound.host, _sequence(facts, seat, bound), fallback)
         for bound in facts.node_bound
-        if not facts.rebinds or bound.node == seat.node or (newest and bound.node in seated)
+        if not bound.rebinds or bound.node == seat.node or (newest and bound.node in seated)
     ]
 
 
 def _flexible(facts: PortFacts, seat: Seat, fallback: IPv4Address) -> list[wire.Entry]:
-    if facts.owns:
-        return [
-            wire.Address(
-                address.prefix,
-                facts.port,
-                address.host,
-                address.sequence.on(seat.node) if seat.announces else 0,
-                fallback,
-            )
-            for address in facts.addresses
-        ]
-    path, private = facts.path, next(iter(_private(facts)), None)
-    if path is None or not path.inbound or private is None:
+    """The guest has a flexible address itself if it owns it, or always had it: a carried prefix."""
+    if facts.path is None and not facts.owns:
         return []
-    return [
-        wire.HostNat(
-            facts.port,
-            public,
-            private,
-            path.inbound,
-            path.outbound,
-            address.sequence.on(seat.node) if path.announced and seat.announces else 0,
-            fallback,
-        )
-        for address in facts.addresses
-        if isinstance(public := address.prefix.network_address, IPv4Address)
-    ]
+    found: list[wire.Entry] = []
+    private = next(iter(_private(facts)), None)
+    for address in facts.addresses:
+        sequence = _sequence(facts, seat, address)
+        public = address.prefix.network_address
+        if facts.owns or not isinstance(public, IPv4Address):
+            found.append(wire.Address(address.prefix, facts.port, address.host, sequence, fallback))
+        elif facts.path is not None and facts.path.inbound and private is not None:
+            ways = facts.path.inbound, facts.path.outbound
+            found.append(wire.HostNat(facts.port, public, private, *ways, sequence, fallback))
+    return found
+
+
+def _sequence(facts: PortFacts, seat: Seat, address: FlexibleAddress | NodeBound) -> int:
+    """The sequence with which the seat's node announces an address; 0: it does not."""
+    return address.sequence.on(seat.node) if seat.announces and _is_announced(facts, address, seat.node) else 0
 
 
 def _private(facts: PortFacts) -> dict[IPv4Address, UUID]:
@@ -145,29 +158,35 @@ def _private(facts: PortFacts) -> dict[IPv4Address, UUID]:
         address: bound.node
         for bound in facts.node_bound
         if isinstance(address := bound.prefix.network_address, IPv4Address)
-        and (bound.node in seated or not facts.rebinds)
+        and (bound.node in seated or not bound.rebinds)
     }
 
 
 def _mappings(facts: PortFacts) -> list[wire.Entry]:
+    """Inbound to the 10.x of the announcer's own prefix, or to one that went along; outbound from each."""
+    private = _private(facts)
+    by_node = {node: address for address, node in private.items()}
+    inbound = by_node.get(node) if (node := announcer(facts.seats)) else None
+    if inbound is None and facts.seats:
+        inbound = next((one for one, of in private.items() if of not in {seat.node for seat in facts.seats}), None)
     found: list[wire.Entry] = []
     for address in facts.addresses:
         public = address.prefix.network_address
-        if not isinstance(public, IPv4Address) or not facts.seats:
-            continue
-        for private, node in _private(facts).items():
-            found.append(wire.Outbound(private, public))
-            if node == announcer(facts.seats):
-                found.append(wire.Inbound(public, private))
+        if isinstance(public, IPv4Address) and facts.seats:
+            found += [wire.Outbound(one, public) for one in private]
+            found += [wire.Inbound(public, inbound)] if inbound else []
     return found
 
 
 def node_entries(
-    role: str, own: Sequence[Prefix], zone_prefixes: Sequence[Prefix], peers: Sequence[IPv4Address]
+    role: str, own: Sequence[Prefix], zone_prefixes: Sequence[Prefix], peers: Sequence[IPv4Address], *, nat: bool
 ) -> list[wire.Entry]:
-    """What a node holds whatever runs on it: its own prefixes, its peers, the zone's prefixes by its role."""
+    """What a node holds whatever runs on it: its own prefixes, its peers, the zone's prefixes by its role.
+
+    `nat`: whether the zone has the central NAT; without it its gateways announce nothing.
+    """
     if role == "hypervisor":
         return [*(wire.NodePrefix(prefix) for prefix in own), *(wire.Peer(endpoint) for endpoint in peers)]
     if role == "gateway":
-        return [wire.NodePrefix(prefix) for prefix in zone_prefixes if prefix.version == 4]
+        return [wire.NodePrefix(prefix) for prefix in zone_prefixes if prefix.version == 4 and nat]
     return [wire.Aggregate(prefix) for prefix in zone_prefixes]

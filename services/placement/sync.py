@@ -12,7 +12,7 @@ from common.db import Database, Transaction
 from common.errors import DomainError, Unavailable
 from services.netagent.client import BaseMismatch, StaleGeneration
 from services.netagent.wire import Snapshot
-from services.placement import bells
+from services.placement import bells, claims
 from services.placement.agents import Agents
 from services.placement.model import Node
 from services.placement.move import Pending
@@ -27,12 +27,13 @@ def describe(behind: Sequence[tuple[Node, str | None]]) -> tuple[Pending, ...]:
 
 def pending(tx: Transaction, port_id: UUID) -> tuple[Pending, ...]:
     """The nodes that have not read back what they must hold of a port."""
-    return describe(entries.pending(tx, port_id))
+    return describe(entries.pending(tx, [port_id])[port_id])
 
 
-def reachable_behind(tx: Transaction, port_id: UUID) -> list[UUID]:
+def reachable_behind(tx: Transaction, port_ids: Sequence[UUID]) -> list[UUID]:
     """Those of them that answer, and may be asked again."""
-    return [node.id for node, failure in entries.pending(tx, port_id) if nodes.up(node) and not failure]
+    behind = [one for found in entries.pending(tx, port_ids).values() for one in found]
+    return list(dict.fromkeys(node.id for node, failure in behind if nodes.up(node) and not failure))
 
 
 class NodeSync:
@@ -86,28 +87,28 @@ class NodeSync:
         """The agent holds something else than it confirmed: send it everything."""
         self.wake(self._sync_node(node_id, whole=True))
 
-    def port(self, port_id: UUID) -> None:
-        """Bring the nodes that have not confirmed what they hold of a port to their generation, if they answer.
+    def ports(self, port_ids: Sequence[UUID]) -> None:
+        """Bring the nodes that have not confirmed what they hold of these ports to their generation, if they answer.
 
-        Others who waited for them are woken; the port's own affairs are the caller's.
+        Others who waited for them are woken; the ports' own affairs are the caller's.
         """
         with self._db.transaction() as tx:
-            behind = reachable_behind(tx, port_id)
-        self.nodes(behind, of=port_id)
+            behind = reachable_behind(tx, port_ids)
+        self.nodes(behind, of=port_ids)
 
-    def nodes(self, node_ids: Iterable[UUID], of: UUID) -> None:
-        """Bring these nodes to their generation, all at the same time, on behalf of port `of`."""
+    def nodes(self, node_ids: Iterable[UUID], of: Iterable[UUID]) -> None:
+        """Bring these nodes to their generation, all at the same time, on behalf of the ports `of`."""
         owners: set[UUID] = set()
         for settled in self._pool.map(self._sync_node, node_ids):
             owners |= settled
-        self.wake(owners - {of})
+        self.wake(owners.difference(of))
 
     def wake(self, owners: set[UUID]) -> None:
         """Ring for the operations and reports of these ports."""
         if not owners:
             return
         with self._db.transaction() as tx:
-            for operation_id in instances.claims_of(tx, list(owners)):
-                tx.ring(bells.OPERATION, operation_id)
+            for claim in instances.claims_of(tx, list(owners)):
+                claims.ring(tx, claim)
             for port_id in instances.unreported(tx, list(owners)):
                 tx.ring(bells.REPORT, str(port_id))

@@ -11,47 +11,37 @@ from celery import Celery
 from common.errors import Unavailable
 from services.placement import bells
 from services.placement.reconcile import Reconciler
+from services.placement.store.conversions import Batch
 
 log = structlog.get_logger()
+
+
+def use_cases(reconciler: Reconciler) -> dict[str, Callable[..., None]]:
+    """What each wake-up asks for, by its name."""
+    return {
+        bells.NODE: lambda node_id: reconciler.sync.node(UUID(node_id)),
+        bells.RESYNC: lambda node_id: reconciler.sync.whole(UUID(node_id)),
+        bells.OPERATION: reconciler.progress.take,
+        bells.CONVERSION: lambda conversion_id: reconciler.zones.take(UUID(conversion_id)),
+        bells.CONVERSION_BATCH: lambda wave, node: reconciler.ports.take(Batch(wave, node)),
+        bells.REPORT: lambda port_id: reconciler.sets.report(UUID(port_id)),
+        bells.ADDRESS_SET: lambda kind, target_id: reconciler.sets.follow(kind, UUID(target_id)),
+        bells.POOLS: reconciler.pools,
+        bells.SWEEP: reconciler.sweep,
+    }
 
 
 def register(app: Celery, reconciler: Callable[[], Reconciler]) -> None:
     """Give `app` the controller's tasks; `reconciler` is asked for one when a task runs."""
 
-    def task(name: str, use_case: Callable[..., None]) -> None:
+    def task(name: str) -> None:
         def run(*names: str) -> None:
             try:
-                use_case(*names)
+                use_cases(reconciler())[name](*names)
             except Unavailable as error:  # the sweep, or the next bell, takes it up again
                 log.warning("task.deferred", task=name, names=names, code=error.code, error=error.message)
 
         app.task(name=name)(run)
 
-    def sync_node(node_id: str) -> None:
-        reconciler().sync.node(UUID(node_id))
-
-    def resync_node(node_id: str) -> None:
-        reconciler().sync.whole(UUID(node_id))
-
-    def take_operation(operation_id: str) -> None:
-        reconciler().progress.take(operation_id)
-
-    def report_port(port_id: str) -> None:
-        reconciler().sets.report(UUID(port_id))
-
-    def follow_address_set(kind: str, target_id: str) -> None:
-        reconciler().sets.follow(kind, UUID(target_id))
-
-    def follow_pools() -> None:
-        reconciler().pools()
-
-    def sweep() -> None:
-        reconciler().sweep()
-
-    task(bells.NODE, sync_node)
-    task(bells.RESYNC, resync_node)
-    task(bells.OPERATION, take_operation)
-    task(bells.REPORT, report_port)
-    task(bells.ADDRESS_SET, follow_address_set)
-    task(bells.POOLS, follow_pools)
-    task(bells.SWEEP, sweep)
+    for name in bells.ALL:
+        task(name)

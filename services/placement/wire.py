@@ -11,6 +11,8 @@ from pydantic import BaseModel, Field
 
 from common.operations import Operation, OperationState
 from common.wire import Body, Name
+from services.placement.conversion.phases import Phase, PortState
+from services.placement.conversion.prechecks import Effect, PartOf
 
 __all__ = ["Name", "Operation", "OperationState"]
 
@@ -63,6 +65,7 @@ class InstanceState(enum.StrEnum):
     STARTING = "starting"
     DELETING = "deleting"
     CONVERTING = "converting"
+    RESTARTING = "restarting"
 
 
 # --- zones and nodes (operator) --------------------------------------------------------------------------------------
@@ -216,7 +219,140 @@ class InstanceStart(Body):
     hypervisor: Name | None = Field(None, description="Role operator: the hypervisor to start on.")
 
 
+class InstanceConvert(Body):
+    """`gives_up_ipv4`: the owner agrees that a guest without a public IPv4 address loses its 10.x at its next start."""
+
+    gives_up_ipv4: bool = False
+
+
 class InstanceMove(Body):
     """Live move to `to`, or to any other hypervisor."""
 
     to: Name | None = None
+
+
+# --- conversions of zones (operator) ---------------------------------------------------------------------------------
+
+
+class Reason(BaseModel):
+    """Why something is not done, and what mends it."""
+
+    code: str = Field(examples=["precheck.stale"])
+    text: str
+    remedy: str
+
+
+class Finding(BaseModel):
+    """Something that a precheck saw. Of the fabric's stage it blocks; of the guest's own its owner should know it."""
+
+    part_of: PartOf
+    effect: Effect
+    reason: Reason
+
+
+class PredictedAddress(BaseModel):
+    """An address before a conversion and after it. `after` null: it ends, at the seal."""
+
+    before: str
+    after: str | None
+    ends_at: str | None = Field(None, examples=["seal"])
+
+
+class Prediction(BaseModel):
+    """What a conversion will do to a port."""
+
+    mode: Mode
+    mode_after_restart: Mode
+    gap_ms: int
+    addresses: list[PredictedAddress]
+
+
+class PortConversion(BaseModel):
+    """One port in its zone's conversion."""
+
+    instance: UUID
+    name: Name
+    wave: int
+    state: PortState
+    reasons: list[Reason] = Field(description="Why it waits, is blocked, or was rolled back.")
+    operation: str | None = Field(description="The Operation of the latest attempt, with its timeline.")
+    attempts: int
+    probes_sent: int = Field(description="Packets that tried it after its switch, by ways that answered before.")
+    probes_lost: int
+    checked_at: datetime | None
+    verified_at: datetime | None
+    adopted_at: datetime | None
+
+
+class PlannedPort(BaseModel):
+    """One port in a plan: its wave, what was found, and what will become of each of its addresses."""
+
+    instance: UUID
+    name: Name
+    project: str
+    wave: int
+    findings: list[Finding]
+    predicted: Prediction
+
+
+class Wave(BaseModel):
+    """Ports that are converted together, and judged together before the next."""
+
+    number: int
+    phase: Phase
+    ports: dict[PortState, int]
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+class Conversion(BaseModel):
+    """A zone's passage off the central NAT."""
+
+    id: UUID
+    zone: Name
+    phase: Phase
+    through: Phase = Field(description="It pauses by itself at the end of this phase.")
+    paused: list[Reason] = Field(description="Empty: it goes on. A person resumes it.")
+    in_flight: int
+    failure_budget: int
+    soak_s: int
+    restarts_guests: bool
+    operation: str | None = Field(description="Null until it is started.")
+    waves: list[Wave]
+    ports: dict[PortState, int]
+    ports_per_s: float | None = Field(description="From the first port checked to the last one verified.")
+    estimated_end: datetime | None
+    probes_sent: int
+    probes_lost: int
+    attempts: int
+    revision: int
+    created_at: datetime
+
+
+class ConversionCreate(Body):
+    """Plans a zone's conversion; nothing of the zone changes before it is started."""
+
+    zone: Name
+    through: Phase = Field(Phase.DONE, description="Pause at the end of this phase.")
+    in_flight: int = Field(50, ge=1, le=1000, description="Ports between two modes at a time.")
+    failure_budget: int = Field(10, ge=0, description="Ports that may fail before it pauses by itself.")
+    soak_s: int = Field(604_800, ge=0, description="From a guest's adoption of its address to the seal.")
+    restarts_guests: bool = Field(False, description="In the tail, those that have not restarted by then.")
+    internal_project: str | None = Field(None, description="Whose instances are converted first.")
+
+
+class ConversionPlan(Conversion):
+    """A conversion as planned, with every port."""
+
+    addresses_changed: int = Field(description="Public or IPv6 addresses that the conversion would change.")
+    planned: list[PlannedPort]
+
+
+class ConversionResume(Body):
+    """Goes on where it was paused."""
+
+    through: Phase = Field(Phase.DONE, description="Pause at the end of this phase.")
+
+
+class ConversionPause(Body):
+    reason: str = Field("asked for", max_length=255)

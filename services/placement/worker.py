@@ -1,4 +1,7 @@
-"""`python -m services.placement.worker worker|beat`: the Celery processes of the controller."""
+"""`python -m services.placement.worker worker|migration-worker|beat`: the Celery processes of the controller.
+
+The migration worker takes conversions alone, so that a zone of thousands of ports holds up nobody's attachment.
+"""
 
 from __future__ import annotations
 
@@ -44,8 +47,8 @@ def create(settings: PlacementSettings) -> Celery:
 
 def main() -> None:
     role = sys.argv[1] if len(sys.argv) == 2 else ""
-    if role not in {"worker", "beat"}:
-        sys.exit("usage: python -m services.placement.worker worker|beat")
+    if role not in {*bells.QUEUES, "beat"}:
+        sys.exit(f"usage: python -m services.placement.worker {'|'.join(bells.QUEUES)}|beat")
     settings = PlacementSettings()
     logs.configure(role)
     app = create(settings)
@@ -60,7 +63,7 @@ def main() -> None:
             "worker",
             "--pool=threads",
             f"--concurrency={settings.worker_threads}",
-            f"--queues={','.join(bells.QUEUES)}",
+            f"--queues={','.join(bells.QUEUES[role])}",
             *quiet,
         ]
     )

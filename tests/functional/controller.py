@@ -9,12 +9,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_network
-from typing import Any
+from typing import Any, cast
 from uuid import UUID, uuid5
 
 import httpx
 from fastapi.testclient import TestClient
-from sqlalchemy import delete, text
+from sqlalchemy import delete, func, text, update
 
 from common.db import Database
 from common.errors import Unavailable
@@ -23,13 +23,14 @@ from dataplane import memory
 from dataplane.entries import Anchor, Inbound
 from dataplane.guard import REASONS
 from dataplane.nat import VERDICTS
-from services.ipam import wire as ipam_wire
 from services.netagent import wire as agent_wire
 from services.netagent.checkpoint import MemoryCheckpoint
 from services.netagent.reconciler import Reconciler as Executor
 from services.netagent.render import link_of
-from services.placement import app, bells
-from services.placement.model import Base, Heartbeat
+from services.placement import app, tasks
+from services.placement.agents import Agents
+from services.placement.conversion.prechecks import HOSTNAT_TRAIT
+from services.placement.model import Base, Claim, Heartbeat, PortConversion
 from services.placement.reconcile import Reconciler
 from services.placement.settings import PlacementSettings
 from services.placement.store import nodes
@@ -96,6 +97,12 @@ class Agent:
             raise Unreachable(f"{self.name} does not answer")
         return self.seen
 
+    def port_traffic(self, ports: Iterable[UUID]) -> list[agent_wire.PortTraffic]:  # noqa: ARG002
+        """Guests of a memory kernel talk with nobody."""
+        if self.cut:
+            raise Unreachable(f"{self.name} does not answer")
+        return []
+
     def announces(self) -> dict[str, int]:
         """The addresses this node announces, with their sequences."""
         return {str(row.prefix): row.sequence for row in self.kernel.table(Anchor).values()}
@@ -159,6 +166,7 @@ class Controller:
         return ok(self.request(who, "GET", path, params=params))
 
     def post(self, path: str, body: Any = None, who: str = "red", **kwargs: Any) -> httpx.Response:
+        self.hear()  # however long the story took so far
         return self.request(who, "POST", path, json={} if body is None else body, **kwargs)
 
     # --- stories -----------------------------------------------------------------------------------------------------
@@ -185,19 +193,17 @@ class Controller:
 
     def run(self, name: str, names: tuple[str, ...]) -> None:
         try:
-            match name:
-                case bells.NODE:
-                    self.reconciler.sync.node(UUID(names[0]))
-                case bells.OPERATION:
-                    self.reconciler.progress.take(names[0])
-                case bells.REPORT:
-                    self.reconciler.sets.report(UUID(names[0]))
-                case ipam_wire.ADDRESS_SET_CHANGED:
-                    self.reconciler.sets.follow(names[0], UUID(names[1]))
-                case ipam_wire.POOLS_CHANGED:
-                    self.reconciler.pools(*names)
+            tasks.use_cases(self.reconciler)[name](*names)
         except Unavailable:  # as the task does
             return
+
+    def pass_time(self, seconds: float) -> None:
+        """What happened before is longer ago."""
+        ago = func.make_interval(0, 0, 0, 0, 0, 0, seconds)
+        with self.database.transaction() as tx:
+            earlier = {Claim.settled_at: Claim.settled_at - ago, Claim.entered_at: Claim.entered_at - ago}
+            tx.session.execute(update(Claim).values(earlier))
+            tx.session.execute(update(PortConversion).values(adopted_at=PortConversion.adopted_at - ago))
 
     def lose_bells(self) -> None:
         self.rung.clear()
@@ -266,6 +272,7 @@ class Controller:
                     {"resource_class": "VCPU", "total": 4},
                     {"resource_class": "MEMORY_MB", "total": 4096},
                 ],
+                "traits": [HOSTNAT_TRAIT],
             }
         self.fleet.endpoints[node_id] = endpoint
         self.fleet.agents[node_id] = Agent(self.fleet, node_id, name, role)
@@ -309,8 +316,14 @@ def running(database_url: str, ledger: Ledger) -> Iterator[Controller]:
     )
     database = Database(database_url, ring)
     client = ledger.client()
-    reconciler = Reconciler(database, fleet, client)  # type: ignore[arg-type]  # its agents are in-process
-    with TestClient(app.create(settings, ring=ring, ledger=client), raise_server_exceptions=False) as http:
+    agents = cast("Agents", fleet)
+
+    def sleep(seconds: float) -> None:
+        controller.pass_time(seconds)
+
+    reconciler = Reconciler(database, agents, client, sleep)
+    service = app.create(settings, ring=ring, ledger=client, agents=agents)
+    with TestClient(service, raise_server_exceptions=False) as http:
         controller = Controller(http, ledger, fleet, database, reconciler, rung)
         controller.supplied()
         yield controller

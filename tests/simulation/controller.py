@@ -174,6 +174,7 @@ class Controller:
         claim = rows.claims.get(port.id)
         where = self.decisions.seats(port.node, claim.passage if claim else None)
         nat_path = path(Stage.NAT) if port.mode == modes.NAT else None  # a conversion's claim will say another stage
+        rebinds = modes.MODES[port.mode].rebinds
         bound = sorted(
             ((prefix, node) for prefix, (node, holder) in rows.node_bound.items() if holder == port.id),
             key=lambda held: (held[0].version, int(held[0].network_address)),
@@ -184,10 +185,9 @@ class Controller:
             mac=port.mac,
             path=nat_path,
             owns=port.mode == modes.ROUTED,
-            rebinds=modes.MODES[port.mode].rebinds,
             seats=where,
             addresses=self._addresses(port, where),
-            node_bound=[NodeBound(node, prefix, host_of(prefix)) for prefix, node in bound],
+            node_bound=[NodeBound(node, prefix, host_of(prefix), rebinds) for prefix, node in bound],
             gateways=[node.id for node in rows.of_role("gateway")] if nat_path and nat_path.mapping else [],
             endpoints={seat.node: rows.nodes[seat.node].endpoint for seat in where},
         )

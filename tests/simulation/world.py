@@ -99,7 +99,7 @@ class Cloud:
         zone: list[IPv4Network | IPv6Network] = [IPv4Network("198.18.0.0/24"), IPv6Network("2001:db8:100::/48")]
         for node in rows.nodes.values():
             others = [peer for peer in peers if peer != node.endpoint]
-            rows.replace(node.id, {node.id: node_entries(node.role, node.prefixes, zone, others)})
+            rows.replace(node.id, {node.id: node_entries(node.role, node.prefixes, zone, others, nat=True)})
 
     def _addresses(self) -> None:
         ledger = self.controller.ledger

@@ -6,12 +6,17 @@ import pytest
 
 from services.placement.conversion.steps import (
     SETTLE_S,
+    VERIFY_S,
     Advance,
+    Blocked,
     Done,
     Facts,
+    Reason,
+    RollBack,
     Stage,
     Wait,
     backward,
+    failed,
     forward,
     path,
 )
@@ -78,8 +83,18 @@ def test_a_dead_gateway_holds_up_nothing_on_the_way_there() -> None:
 def test_the_rewrite_goes_only_when_the_edge_no_longer_sends_anything_here() -> None:
     assert isinstance(backward(Stage.PREPARED, READY), Wait)
     assert isinstance(backward(Stage.PREPARED, Facts(edge_sends_here=False, settled_s=0)), Wait)
-    assert backward(Stage.PREPARED, WITHDRAWN) == Advance(Stage.NAT)
+    assert backward(Stage.PREPARED, WITHDRAWN) == Advance(Stage.CHECKED)
 
 
-def test_a_port_that_does_not_answer_as_it_did_is_not_converted() -> None:
-    assert isinstance(forward(Stage.SWITCHED, Facts(edge_sends_here=False, verdict="silent")), Wait)
+def test_a_port_that_does_not_answer_as_it_did_is_not_converted_and_in_the_end_rolled_back() -> None:
+    silent = failed({"198.18.0.1": True, "2001:db8::1": False}, {"198.18.0.1": False, "2001:db8::1": False})
+    assert silent == ("198.18.0.1",)
+    assert isinstance(forward(Stage.SWITCHED, Facts(edge_sends_here=True, silent=silent)), Wait)
+    late = forward(Stage.SWITCHED, Facts(edge_sends_here=True, silent=silent, at_stage_s=VERIFY_S))
+    assert isinstance(late, RollBack)
+    assert "198.18.0.1" in late.reason.text
+
+
+def test_nothing_begins_while_something_stands_against_it() -> None:
+    reason = Reason("precheck.stale", "hypervisor-1 does not answer", "mend it")
+    assert forward(Stage.NAT, Facts(blockers=(reason,))) == Blocked((reason,))

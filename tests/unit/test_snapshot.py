@@ -11,6 +11,7 @@ from services.netagent import wire
 from services.placement.conversion.steps import Stage, path
 from services.placement.move import PATHS, Kind, Passage, Step, seats
 from services.placement.snapshot import (
+    UNANNOUNCED,
     FlexibleAddress,
     NodeBound,
     PortFacts,
@@ -32,14 +33,13 @@ def facts(mode: str, step: Step | None, *, moved: bool = False) -> PortFacts:
     sequence = Sequenced(4, DESTINATION, SOURCE) if moved else Sequenced(3, SOURCE, None)
     hosts = {PUBLIC: "198.18.16.7/32", PUBLIC_V6: "2001:db8:100:1::5/64"}
     addresses = [PUBLIC] if mode == "nat" else [PUBLIC, PUBLIC_V6] if mode == "routed" else []
-    bound = [NodeBound(SOURCE, OLD, ip_interface(OLD)), NodeBound(DESTINATION, NEW, ip_interface(NEW))]
+    bound = [NodeBound(SOURCE, OLD, ip_interface(OLD), True), NodeBound(DESTINATION, NEW, ip_interface(NEW), True)]
     return PortFacts(
         port=PORT,
         name="web",
         mac="02:00:00:00:00:07",
         path=path(Stage.NAT) if mode == "nat" else None,
         owns=mode == "routed",
-        rebinds=mode == "nat",
         seats=seats(SOURCE, passage),
         addresses=[FlexibleAddress(prefix, ip_interface(hosts[prefix]), sequence) for prefix in addresses],
         node_bound=bound if mode == "nat" and step else bound[:1] if mode == "nat" else [],
@@ -112,29 +112,30 @@ def test_an_isolated_port_has_a_link_and_no_address_anywhere() -> None:
 
 
 def test_an_archived_port_leaves_nothing_anywhere() -> None:
-    archived = PortFacts(PORT, "web", "02:00:00:00:00:07", None, True, False, (), [], [], [GATEWAY], {})
+    archived = PortFacts(PORT, "web", "02:00:00:00:00:07", None, True, (), [], [], [GATEWAY], {})
     assert port_entries(archived) == {}
 
 
 def test_each_role_answers_for_its_prefixes() -> None:
     own, zone = [ip_network("10.1.0.0/20")], [ip_network("198.18.0.0/22"), ip_network("2001:db8:100::/40")]
     peers = [IPv4Address("172.31.1.6")]
-    assert node_entries("hypervisor", own, zone, peers) == [wire.NodePrefix(own[0]), wire.Peer(peers[0])]
-    assert node_entries("gateway", [], zone, peers) == [wire.NodePrefix(zone[0])]
-    assert node_entries("edge", [], zone, peers) == [wire.Aggregate(zone[0]), wire.Aggregate(zone[1])]
+    assert node_entries("hypervisor", own, zone, peers, nat=True) == [wire.NodePrefix(own[0]), wire.Peer(peers[0])]
+    assert node_entries("gateway", [], zone, peers, nat=True) == [wire.NodePrefix(zone[0])]
+    assert node_entries("gateway", [], zone, peers, nat=False) == []
+    assert node_entries("edge", [], zone, peers, nat=True) == [wire.Aggregate(zone[0]), wire.Aggregate(zone[1])]
 
 
 def converting(stage: Stage, *, moved: bool = False) -> PortFacts:
     """A port of mode nat at a stage of its conversion; `moved`: in mode hostnat, and on DESTINATION since."""
     at = DESTINATION if moved else SOURCE
-    bound = NodeBound(SOURCE, OLD, ip_interface(OLD), Sequenced(1, DESTINATION, None) if moved else None)
+    sequence = Sequenced(1, DESTINATION, None) if moved else UNANNOUNCED
+    bound = NodeBound(SOURCE, OLD, ip_interface(OLD), not moved, sequence)
     return PortFacts(
         port=PORT,
         name="web",
         mac="02:00:00:00:00:07",
         path=path(stage),
         owns=False,
-        rebinds=not moved,
         seats=seats(at, None),
         addresses=[FlexibleAddress(PUBLIC, ip_interface("198.18.16.7/32"), Sequenced(3, at, None))],
         node_bound=[bound],

@@ -8,6 +8,7 @@ holds all that the one before it holds.
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -15,10 +16,11 @@ class Stage(enum.IntEnum):
     """How much of the new path a port has. The names are those of the port state machine of a conversion."""
 
     NAT = 0  # the central gateways rewrite, both ways
-    PREPARED = 1  # its hypervisor can rewrite inbound packets; nothing sends them there yet
-    ANNOUNCED = 2  # the public address is announced from its hypervisor
-    OUTBOUND = 3  # its hypervisor rewrites outbound packets too; the gateways' mapping is still there
-    SWITCHED = 4  # the gateways' mapping is off: mode `hostnat`
+    CHECKED = 1  # nothing stands against it, and it is known what answers
+    PREPARED = 2  # its hypervisor can rewrite inbound packets; nothing sends them there yet
+    ANNOUNCED = 3  # the public address is announced from its hypervisor
+    OUTBOUND = 4  # its hypervisor rewrites outbound packets too; the gateways' mapping is still there
+    SWITCHED = 5  # the gateways' mapping is off: mode `hostnat`
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +48,31 @@ CONVERSIONS = frozenset({CONVERT, REVERT})
 """Kinds of the claim a conversion holds on a port while it is between two modes."""
 
 SETTLE_S = 1.0  # longer than the worst transit to a gateway: both paths are live, so waiting costs nothing
+VERIFY_S = 10.0  # what does not answer by then is rolled back
+OVERDUE_S = 120.0  # at one stage: missing or timed out is a failure
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why something is not done, and what mends it."""
+
+    code: str
+    text: str
+    remedy: str
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What is known when a stage is judged."""
 
+    blockers: tuple[Reason, ...] = ()  # NAT: what stands against it; an unknown is one
     hypervisor_pending: str | None = None  # why its hypervisor does not yet hold what the stage asks; None: it does
     gateways_pending: str | None = None  # the same of every gateway that announces
     edge_sends_here: bool = False  # the edge's kernel sends every address of the port to its hypervisor
+    edge_unknown: str | None = None  # what came instead of the edge's answer
     settled_s: float = 0.0  # since all of the above were first seen to hold at this stage
-    verdict: str | None = None  # SWITCHED: why it does not answer as it did; None: it does
+    at_stage_s: float = 0.0
+    silent: tuple[str, ...] = ()  # SWITCHED: what answered before and does not now
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +84,26 @@ class Advance:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Stay, and say for what. `settling`: nothing is missing but time."""
+    """Stay, and say for what. `settling`: nothing is missing but time. `soon`: look again within a second."""
 
     code: str
     text: str
     settling: bool = False
+    soon: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """Not now: nothing has been changed."""
+
+    reasons: tuple[Reason, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RollBack:
+    """Turn round where it is, and walk back."""
+
+    reason: Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,22 +111,44 @@ class Done:
     """The end of this direction is reached."""
 
 
-Decision = Advance | Wait | Done
+Decision = Advance | Wait | Blocked | RollBack | Done
+
+
+def next_step(kind: str, stage: Stage, facts: Facts) -> Decision:
+    """What follows `stage` for a claim of `kind`, CONVERT or REVERT."""
+    return forward(stage, facts) if kind == CONVERT else backward(stage, facts)
 
 
 def forward(stage: Stage, facts: Facts) -> Decision:
     """What follows `stage` on the way to `hostnat`. A dead gateway holds up nothing: its mapping is hygiene."""
+    if stage is Stage.NAT and facts.blockers:
+        return Blocked(facts.blockers)
+    wait = _waiting(stage, facts)
+    if wait is not None:
+        return wait
+    return _verdict(facts) if stage is Stage.SWITCHED else Advance(Stage(stage + 1))
+
+
+def _waiting(stage: Stage, facts: Facts) -> Wait | None:
     if facts.hypervisor_pending:
         return Wait("conversion.hypervisor", facts.hypervisor_pending)
+    if stage in {Stage.ANNOUNCED, Stage.SWITCHED} and facts.edge_unknown:
+        return Wait("conversion.edge", facts.edge_unknown)
     if stage is Stage.ANNOUNCED and not facts.edge_sends_here:
         return Wait("conversion.edge", "the edge does not yet send the address to its hypervisor")
     if stage is Stage.OUTBOUND and facts.settled_s < SETTLE_S:
-        return Wait("conversion.settling", "packets on their way still need the gateways' mapping", settling=True)
-    if stage is Stage.SWITCHED:
-        if facts.verdict:
-            return Wait("conversion.verdict", facts.verdict)
+        return Wait("conversion.settling", "packets on their way still need the gateways' mapping", True, True)
+    return None
+
+
+def _verdict(facts: Facts) -> Decision:
+    """Positive only if what answered before answers now; for a silent guest the edge's route decides."""
+    if facts.edge_sends_here and not facts.silent:
         return Done()
-    return Advance(Stage(stage + 1))
+    wrong = f"no answer by {', '.join(facts.silent)}" if facts.silent else "the edge sends the address elsewhere"
+    if facts.at_stage_s < VERIFY_S:
+        return Wait("conversion.verdict", wrong, soon=True)
+    return RollBack(Reason("conversion.verdict", wrong, "look at the guest and its hypervisor, then convert it again"))
 
 
 def backward(stage: Stage, facts: Facts) -> Decision:
@@ -107,8 +160,13 @@ def backward(stage: Stage, facts: Facts) -> Decision:
     if facts.hypervisor_pending:
         return Wait("conversion.hypervisor", facts.hypervisor_pending)
     if stage is Stage.PREPARED:
-        if facts.edge_sends_here:
-            return Wait("conversion.edge", "the edge still sends the address to its hypervisor")
+        if facts.edge_unknown or facts.edge_sends_here:
+            return Wait("conversion.edge", facts.edge_unknown or "the edge still sends the address to its hypervisor")
         if facts.settled_s < SETTLE_S:
-            return Wait("conversion.settling", "packets on their way still need the rewrite", settling=True)
+            return Wait("conversion.settling", "packets on their way still need the rewrite", True, True)
     return Done() if stage is Stage.NAT else Advance(Stage(stage - 1))
+
+
+def failed(before: Mapping[str, bool], now: Mapping[str, bool]) -> tuple[str, ...]:
+    """Of the ways a guest was tried, those that answered before and do not now."""
+    return tuple(sorted(way for way, answered in before.items() if answered and not now.get(way, False)))

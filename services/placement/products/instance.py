@@ -9,16 +9,16 @@ from sqlalchemy.exc import IntegrityError
 
 from common.auth import Principal
 from common.db import Transaction, violated
-from common.operations import OperationState
 from common.web import Page, Paging, check_revision
-from services.placement import bells, modes, scheduler, wire
+from services.placement import claims, modes, scheduler, wire
+from services.placement.conversion import adoption
+from services.placement.conversion.phases import Phase
+from services.placement.conversion.prediction import predict
 from services.placement.conversion.steps import CONVERSIONS, CONVERT, REVERT, Stage
-from services.placement.desired import announces, derive_port, passage_of
+from services.placement.desired import announced_prefixes, derive_port, port_facts
 from services.placement.errors import (
     CapacityExhausted,
-    ConversionAddress,
     ConversionMode,
-    ConversionMoved,
     ConversionStack,
     FlavorUnknown,
     HypervisorChosen,
@@ -37,11 +37,11 @@ from services.placement.errors import (
     ZoneUnknown,
 )
 from services.placement.model import Claim, Flavor, Instance, Operation, Port, Prefix, Zone
-from services.placement.move import Kind, announcer, first_step, seats
-from services.placement.node_addresses import host_of, lowest_free
+from services.placement.move import Kind, first_step
+from services.placement.node_addresses import lowest_free
 from services.placement.service.operations import operation_wire, project_of
-from services.placement.snapshot import Sequenced
-from services.placement.store import instances, nodes, operations
+from services.placement.snapshot import PortFacts
+from services.placement.store import conversions, instances, nodes
 
 KIND = "instance"
 NODE_NAMES = re.compile(r"^(z\d+-)?(internet|edge|control|(gateway|hypervisor)-\d+)$")
@@ -97,6 +97,7 @@ def state_of(port: Port) -> wire.InstanceState:
             Kind.CREATE: wire.InstanceState.CREATING,
             Kind.START: wire.InstanceState.STARTING,
             Kind.LIVE: wire.InstanceState.MOVING,
+            Kind.RESTART: wire.InstanceState.RESTARTING,
             Kind.STOP: wire.InstanceState.STOPPING,
             Kind.DELETE: wire.InstanceState.DELETING,
         }[Kind(port.claim.kind)]
@@ -114,7 +115,7 @@ def instance_wire(tx: Transaction, instance: Instance) -> wire.Instance:
         flavor=instance.flavor.name,
         state=state_of(port),
         hypervisor=node.name if node else None,
-        port=_port_wire(tx, port),
+        port=_port_wire(port, port_facts(tx, [port])[port.id]),
         operation=port.claim.operation_id if port.claim else None,
         revision=instance.revision,
         created_at=instance.created_at,
@@ -122,31 +123,20 @@ def instance_wire(tx: Transaction, instance: Instance) -> wire.Instance:
     )
 
 
-def _port_wire(tx: Transaction, port: Port) -> wire.Port:
-    where = seats(port.node_id, passage_of(port.claim))
-    announced = announcer(where) is not None and announces(port)
-    sequences = instances.sequences(tx, [address.prefix for address in port.addresses])
-    flexible = [
+def _port_wire(port: Port, facts: PortFacts) -> wire.Port:
+    flexible = {address.prefix: address.flexible_ip for address in port.addresses}
+    announced = set(announced_prefixes(facts))
+    addresses = [
         wire.PortAddress(
-            prefix=str(address.prefix),
-            host=address.host,
-            flexible_ip=address.flexible_ip,
-            announced=announced,
-            sequence=sequences.get(address.prefix, Sequenced(0, None, None)).current,
+            prefix=str(one.prefix),
+            host=str(one.host),
+            flexible_ip=flexible.get(one.prefix),
+            announced=one.prefix in announced,
+            sequence=one.sequence.current,
         )
-        for address in port.addresses
+        for one in facts.all_addresses()
     ]
-    bound = [
-        wire.PortAddress(
-            prefix=str(held.prefix),
-            host=str(host_of(held.prefix)),
-            flexible_ip=None,
-            announced=False,
-            sequence=0,
-        )
-        for held in port.node_addresses
-    ]
-    return wire.Port(id=port.id, mac=port.mac, mode=wire.Mode(port.mode), addresses=flexible + bound)
+    return wire.Port(id=port.id, mac=port.mac, mode=wire.Mode(port.mode), addresses=addresses)
 
 
 # --- changing --------------------------------------------------------------------------------------------------------
@@ -154,10 +144,10 @@ def _port_wire(tx: Transaction, port: Port) -> wire.Port:
 
 def mode_for(zone: Zone, asked: wire.Mode | None) -> str:
     """Raises ModeUnsupported."""
-    offered = modes.OF_STACK[zone.stack]
+    offered = [mode for mode in modes.OF_STACK[zone.stack] if mode != modes.NAT or not zone.nat_closed]
     mode = str(asked) if asked else offered[0]
     if mode not in offered:
-        raise ModeUnsupported(f"zone {zone.name} has the stack {zone.stack}: no ports of mode {mode}")
+        raise ModeUnsupported(f"zone {zone.name} takes ports of mode {' or '.join(offered)}, not {mode}")
     return mode
 
 
@@ -188,7 +178,7 @@ def create(tx: Transaction, principal: Principal, body: wire.InstanceCreate, mod
         if violated(error) != "uq_instance_project_name":
             raise
         raise InstanceNameTaken(f"the project has an instance {body.name!r} already") from error
-    port = Port(kind=KIND, target_id=instance.id, mode=mode, instance=instance)
+    port = Port(kind=KIND, target_id=instance.id, mode=mode, ledger_mode=mode, instance=instance)
     tx.session.add(port)
     tx.session.flush()
     claim, operation = _claim(tx, port, Kind.CREATE)
@@ -202,6 +192,7 @@ def start(
 ) -> wire.Operation:
     """Start an archived instance, on whatever hypervisor has room."""
     instance = _ready(tx, principal, instance_id, expected, running=False)
+    adoption.adopt(tx, instance.port)
     claim, operation = _claim(tx, instance.port, Kind.START)
     _place(tx, principal, instance.port, claim, body.hypervisor)
     derive_port(tx, instance.port)
@@ -211,7 +202,7 @@ def start(
 def stop(tx: Transaction, principal: Principal, instance_id: UUID, expected: int | None) -> wire.Operation:
     """Archive an instance: its compute is freed, its addresses stay attached and are not announced."""
     instance = _ready(tx, principal, instance_id, expected, running=True)
-    _, operation = _claim(tx, instance.port, Kind.STOP)
+    operation = claims.claim(tx, instance.port, Kind.STOP, first_step(Kind.STOP))
     derive_port(tx, instance.port)
     return operation_wire(operation)
 
@@ -230,43 +221,52 @@ def move(
 def delete(tx: Transaction, principal: Principal, instance_id: UUID, expected: int | None) -> wire.Operation:
     """Delete an instance, running or archived; its flexible IPs stay reserved."""
     instance = _ready(tx, principal, instance_id, expected, running=None)
-    _, operation = _claim(tx, instance.port, Kind.DELETE)
+    operation = claims.claim(tx, instance.port, Kind.DELETE, first_step(Kind.DELETE))
     derive_port(tx, instance.port)
     return operation_wire(operation)
 
 
-def convert(tx: Transaction, principal: Principal, instance_id: UUID, expected: int | None) -> wire.Operation:
-    """Take a port off the central NAT, the guest undisturbed: nat → hostnat. Raises ConversionMode, ConversionStack."""
+def restart(tx: Transaction, principal: Principal, instance_id: UUID, expected: int | None) -> wire.Operation:
+    """Stop a running instance and start it where it is. One that was converted takes its addresses itself then."""
+    instance = _ready(tx, principal, instance_id, expected, running=True)
+    operation = claims.claim(tx, instance.port, Kind.RESTART, first_step(Kind.RESTART))
+    derive_port(tx, instance.port)
+    return operation_wire(operation)
+
+
+def convert(
+    tx: Transaction, principal: Principal, instance_id: UUID, body: wire.InstanceConvert, expected: int | None
+) -> wire.Operation:
+    """Take a port off the central NAT, the guest undisturbed: nat → hostnat.
+
+    Raises ConversionMode, ConversionStack.
+    """
     instance = _ready(tx, principal, instance_id, expected, running=None)
-    zone = nodes.zone(tx, instance.zone)
-    if zone is None or zone.stack != wire.Stack.DUAL:
-        raise ConversionStack(f"zone {instance.zone} has the stack {zone.stack if zone else '?'}, not dual")
-    if not any(address.prefix.version == 4 for address in instance.port.addresses):
-        raise ConversionAddress(f"{instance.name} has no public IPv4 address to keep")
-    return _conversion(tx, instance, CONVERT, modes.NAT, Stage.NAT)
+    port, zone = instance.port, nodes.zone(tx, instance.zone)
+    conversion = conversions.of_zone(tx, instance.zone)
+    if zone is None or zone.stack == wire.Stack.NAT or (conversion and conversion.phase == Phase.ABORTING):
+        raise ConversionStack(f"zone {instance.zone} does not run both stacks")
+    if body.gives_up_ipv4:
+        port.gives_up_ipv4 = True
+    if port.mode != modes.NAT:
+        raise ConversionMode(f"{instance.name} is in mode {port.mode}, not {modes.NAT}")
+    operation = claims.claim(tx, port, CONVERT, Stage.NAT.name.lower())
+    operation.result = {"predicted": predict(port).model_dump(mode="json")}
+    return operation_wire(operation)
 
 
 def revert(tx: Transaction, principal: Principal, instance_id: UUID, expected: int | None) -> wire.Operation:
     """Put a port back behind the central NAT, the guest undisturbed: hostnat → nat.
 
-    Raises ConversionMode, ConversionMoved.
+    Raises ConversionMode, ConversionStack.
     """
     instance = _ready(tx, principal, instance_id, expected, running=None)
-    home = next((held.node_id for held in instance.port.node_addresses), instance.port.node_id)
-    if instance.port.node_id not in {None, home}:
-        node = nodes.node(tx, home) if home else None
-        raise ConversionMoved(
-            f"{instance.name} has moved since, its 10.x with it; move it to {node and node.name} first"
-        )
-    return _conversion(tx, instance, REVERT, modes.HOSTNAT, Stage.SWITCHED)
-
-
-def _conversion(tx: Transaction, instance: Instance, kind: str, mode: str, stage: Stage) -> wire.Operation:
-    port = instance.port
-    if port.mode != mode:
-        raise ConversionMode(f"{instance.name} is in mode {port.mode}, not {mode}")
-    operation = _operation(tx, port, kind, stage.name.lower())
-    return operation_wire(operation)
+    zone = nodes.zone(tx, instance.zone)
+    if zone is None or zone.stack == wire.Stack.ROUTED or zone.nat_closed:
+        raise ConversionStack(f"zone {instance.zone} takes no NAT ports any more")
+    if instance.port.mode != modes.HOSTNAT:
+        raise ConversionMode(f"{instance.name} is in mode {instance.port.mode}, not {modes.HOSTNAT}")
+    return operation_wire(claims.claim(tx, instance.port, REVERT, Stage.SWITCHED.name.lower()))
 
 
 def _ready(
@@ -285,30 +285,9 @@ def _ready(
 
 
 def _claim(tx: Transaction, port: Port, kind: Kind) -> tuple[Claim, Operation]:
-    operation = _operation(tx, port, str(kind), first_step(kind), "move" if kind is Kind.LIVE else str(kind))
+    operation = claims.claim(tx, port, kind, first_step(kind))
     assert port.claim is not None  # noqa: S101  just made
     return port.claim, operation
-
-
-def _operation(tx: Transaction, port: Port, kind: str, step: str, name: str | None = None) -> Operation:
-    """The Operation that changes a port from now on, and its claim to it."""
-    resource = f"/placement/v1/instances/{port.target_id}"
-    operation = operations.add(tx, f"instance.{name or kind}", resource, port.instance.project)
-    operation.reach(step, 0.0)
-    operation.state = OperationState.PENDING
-    port.claim = Claim(
-        port_id=port.id,
-        operation_id=operation.id,
-        kind=kind,
-        step=step,
-        source_id=port.node_id,
-        destination_id=None,
-    )
-    tx.session.add(port.claim)
-    port.instance.revision += 1
-    tx.session.flush()
-    tx.ring(bells.OPERATION, operation.id)
-    return operation
 
 
 def _place(tx: Transaction, principal: Principal, port: Port, claim: Claim, wanted: str | None) -> None:
@@ -374,11 +353,13 @@ def _node_addresses(tx: Transaction, port: Port, node_id: UUID) -> list[Prefix]:
     """The 10.x and legacy IPv6 a port gets on a node, whose supply is ours. Raises PrefixExhausted."""
     node = nodes.node(tx, node_id)
     mode = modes.MODES[port.mode]
-    if node is None or not mode.node_bound or (port.node_addresses and not mode.rebinds):
+    if node is None or not mode.node_bound:
         return []
+    kept = {held.prefix.version for held in port.node_addresses if held.carried or not mode.rebinds}
+    kept |= {address.prefix.version for address in port.addresses if address.prefix.version == 6}
     found = []
     for within in (node.private_prefix, node.legacy_prefix):
-        if within is None:
+        if within is None or within.version in kept:
             continue
         prefix = lowest_free(within, instances.addresses_within(tx, port.instance.zone, within))
         if prefix is None:

@@ -5,11 +5,13 @@ A change costs the entries that change: generations, digests and deltas are kept
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, delete, func, literal, or_, select, text, tuple_, update
+from sqlalchemy import and_, delete, func, literal, or_, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 
 from common.db import Transaction
@@ -20,44 +22,53 @@ from services.placement.store.nodes import up
 
 CHUNK = 1000  # rows named in one statement: it takes 65,535 parameters
 
+T = TypeVar("T")
+
+
+def _chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    for start in range(0, len(items), CHUNK):
+        yield items[start : start + CHUNK]
+
 
 def epoch(tx: Transaction) -> int:
     return tx.session.scalars(select(Incarnation.epoch)).one()
 
 
-def replace(tx: Transaction, owner: UUID, wanted: Entries, asked_by: UUID | None = None) -> set[UUID]:
-    """Make `wanted` all that nodes hold of `owner`; return the nodes that change.
+def replace(tx: Transaction, wanted: Mapping[UUID, Entries], asked_by: Mapping[UUID, UUID] | None = None) -> set[UUID]:
+    """Make `wanted` all that nodes hold of each owner named in it; return the nodes that change.
 
-    The caller holds the owner's lock. Nodes are locked in the order of their ids, so that no two owners wait for each
-    other. `asked_by`: whose wish the removals are (`wire.Tombstone`).
+    The caller holds the owners' locks. Nodes are locked in the order of their ids, so that no two callers wait for each
+    other. `asked_by`: whose wish an owner's removals are (`wire.Tombstone`).
     """
-    held: dict[UUID, dict[wire.EntryKey, NodeEntry]] = {}
-    for row in tx.session.scalars(select(NodeEntry).where(NodeEntry.owner == owner)):
-        held.setdefault(row.node_id, {})[wire.EntryKey(wire.Kind(row.kind), row.key)] = row
-    changed = set()
-    for node_id in sorted(held.keys() | wanted.keys()):
-        target = {wire.EntryKey.of(entry): entry.value() for entry in wanted.get(node_id, ())}
-        rows = held.get(node_id, {})
-        puts = {
-            key: value
-            for key, value in target.items()
-            if key not in rows or rows[key].removed or rows[key].value != value
-        }
-        drops = [row for key, row in rows.items() if key not in target and not row.removed]
-        if puts or drops:
-            _write(tx, node_id, owner, puts, drops, asked_by)
-            changed.add(node_id)
-    return changed
+    changes: dict[UUID, _Change] = defaultdict(_Change)
+    held: dict[UUID, dict[UUID, dict[wire.EntryKey, NodeEntry]]] = defaultdict(lambda: defaultdict(dict))
+    for chunk in _chunks(list(wanted)):
+        for row in tx.session.scalars(select(NodeEntry).where(NodeEntry.owner.in_(chunk))):
+            held[row.owner][row.node_id][wire.EntryKey(wire.Kind(row.kind), row.key)] = row
+    for owner, entries in wanted.items():
+        for node_id in held[owner].keys() | entries.keys():
+            target = {wire.EntryKey.of(entry): entry.value() for entry in entries.get(node_id, ())}
+            rows = held[owner][node_id]
+            for key, value in target.items():
+                if key not in rows or rows[key].removed or rows[key].value != value:
+                    changes[node_id].puts[key] = (value, owner)
+            for key, row in rows.items():
+                if key not in target and not row.removed:
+                    changes[node_id].drops.append(row)
+    for node_id in sorted(changes):
+        _write(tx, node_id, changes[node_id], asked_by or {})
+    return set(changes)
 
 
-def _write(
-    tx: Transaction,
-    node_id: UUID,
-    owner: UUID,
-    puts: dict[wire.EntryKey, bytes],
-    drops: list[NodeEntry],
-    asked_by: UUID | None,
-) -> None:
+@dataclass
+class _Change:
+    """What changes on one node: values to hold with their owners, and rows that go."""
+
+    puts: dict[wire.EntryKey, tuple[bytes, UUID]] = field(default_factory=dict)
+    drops: list[NodeEntry] = field(default_factory=list)
+
+
+def _write(tx: Transaction, node_id: UUID, change: _Change, asked_by: Mapping[UUID, UUID]) -> None:
     node = tx.session.scalars(
         select(Node)
         .where(Node.id == node_id)
@@ -66,17 +77,18 @@ def _write(
     ).one()
     node.generation += 1
     digest = wire.Digest({int(kind): int(total, 16) for kind, total in node.sums.items()})
-    for row in drops:
+    for row in change.drops:
         digest.remove(row.kind, row.key, row.value)
-        row.removed, row.generation, row.operation, row.failure = True, node.generation, asked_by, None
+        row.removed, row.generation, row.failure = True, node.generation, None
+        row.operation = asked_by.get(row.owner)
     tx.session.flush()
-    for row in _rows(tx, node_id, [(int(key.kind), key.key) for key in puts]):
+    for row in _rows(tx, node_id, [(int(key.kind), key.key) for key in change.puts]):
         if not row.removed:
             digest.remove(row.kind, row.key, row.value)
-    for key, value in puts.items():
+    for key, (value, _) in change.puts.items():
         digest.add(key.kind, key.key, value)
     node.sums = {str(kind): f"{total:x}" for kind, total in digest.sums.items()}
-    if puts:
+    for chunk in _chunks(list(change.puts.items())):
         statement = insert(NodeEntry).values(
             [
                 {
@@ -90,7 +102,7 @@ def _write(
                     "operation": None,
                     "failure": None,
                 }
-                for key, value in puts.items()
+                for key, (value, owner) in chunk
             ]
         )
         new = statement.excluded
@@ -101,15 +113,14 @@ def _write(
             )
         )
     tx.session.flush()
-    for row in drops:
+    for row in change.drops:
         tx.session.expire(row)
 
 
 def _rows(tx: Transaction, node_id: UUID, keys: Sequence[tuple[int, bytes]]) -> list[NodeEntry]:
     """The rows of these (kind, key), as they are now, tombstones included."""
     found: list[NodeEntry] = []
-    for start in range(0, len(keys), CHUNK):
-        chunk = keys[start : start + CHUNK]
+    for chunk in _chunks(keys):
         query = select(NodeEntry).where(NodeEntry.node_id == node_id, tuple_(NodeEntry.kind, NodeEntry.key).in_(chunk))
         found += tx.session.scalars(query.execution_options(populate_existing=True))
     return found
@@ -233,23 +244,27 @@ def copy_mappings(tx: Transaction, source: UUID, to: Node) -> None:
     to.sums = {**to.sums, **{str(kind): sibling.sums[str(kind)] for kind in kinds if str(kind) in sibling.sums}}
 
 
-def _behind(owner: UUID) -> ColumnElement[bool]:
-    return and_(
-        NodeEntry.owner == owner,
-        or_(NodeEntry.generation > Node.applied_generation, NodeEntry.failure.is_not(None)),
-    )
+Behind = list[tuple[Node, str | None]]
+"""Nodes that have not read back what they must hold, each with a failure if its kernel refused."""
 
 
-def pending(tx: Transaction, owner: UUID) -> list[tuple[Node, str | None]]:
-    """The nodes that have not read back what they must hold of `owner`, each with a failure if its kernel refused."""
-    query = (
-        select(Node, func.coalesce(NodeEntry.failure, Node.refusal).label("failure"))
-        .join(NodeEntry, NodeEntry.node_id == Node.id)
-        .where(_behind(owner))
-        .ext(distinct_on(Node.id))
-        .order_by(Node.id, text("failure DESC NULLS LAST"))
-    )
-    return [(node, failure) for node, failure in tx.session.execute(query)]
+def pending(tx: Transaction, owners: Sequence[UUID]) -> dict[UUID, Behind]:
+    """For each owner the nodes that have not read back what they must hold of it."""
+    found: dict[UUID, Behind] = {owner: [] for owner in owners}
+    for chunk in _chunks(owners):
+        query = (
+            select(NodeEntry.owner, Node, func.coalesce(NodeEntry.failure, Node.refusal).label("failure"))
+            .join(Node, NodeEntry.node_id == Node.id)
+            .where(
+                NodeEntry.owner.in_(chunk),
+                or_(NodeEntry.generation > Node.applied_generation, NodeEntry.failure.is_not(None)),
+            )
+            .ext(distinct_on(NodeEntry.owner, Node.id))
+            .order_by(NodeEntry.owner, Node.id, text("failure DESC NULLS LAST"))
+        )
+        for owner, node, failure in tx.session.execute(query):
+            found[owner].append((node, failure))
+    return found
 
 
 def failures(tx: Transaction, node_id: UUID) -> list[str]:

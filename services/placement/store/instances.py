@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from ipaddress import ip_network
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, delete, exists, select, tuple_, update
+from sqlalchemy import ColumnElement, and_, delete, exists, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
 from common.db import Transaction
@@ -87,6 +87,15 @@ def _port(tx: Transaction, which: ColumnElement[bool], *, lock: bool) -> Port | 
     return tx.session.scalars(query).one_or_none()
 
 
+def ports(tx: Transaction, port_ids: Sequence[UUID], *, lock: bool = False) -> list[Port]:
+    """Those of `port_ids` that exist, in the order of their ids; `lock` as for one."""
+    if lock:
+        order = select(Port.id).where(Port.id.in_(port_ids)).order_by(Port.id)
+        tx.session.execute(order.with_for_update(key_share=True))
+    query = select(Port).where(Port.id.in_(port_ids)).order_by(Port.id)
+    return list(tx.session.scalars(query.execution_options(populate_existing=True)))
+
+
 def set_addresses(tx: Transaction, of: Port, addresses: Sequence[tuple[UUID, str, str]]) -> None:
     """Replace the copy of a port's addresses: (flexible IP, prefix, host), in their order."""
     tx.session.execute(delete(PortAddress).where(PortAddress.port_id == of.id))
@@ -100,9 +109,19 @@ def set_addresses(tx: Transaction, of: Port, addresses: Sequence[tuple[UUID, str
 
 
 def unreported(tx: Transaction, among: Sequence[UUID] | None = None) -> list[UUID]:
-    """Ports whose addresses the ledger does not yet know to be realised."""
-    query = select(Port.id).where(Port.set_revision > Port.reported_revision)
+    """Ports whose addresses the ledger does not yet know to be realised, or whose mode it does not know."""
+    query = select(Port.id).where(or_(Port.set_revision > Port.reported_revision, Port.ledger_mode != Port.mode))
     return list(tx.session.scalars(query if among is None else query.where(Port.id.in_(among))))
+
+
+def with_other_limits(tx: Transaction, port_id: UUID) -> Port | None:
+    """The port, if the ledger knows another mode of it."""
+    return tx.session.scalars(select(Port).where(Port.id == port_id, Port.ledger_mode != Port.mode)).one_or_none()
+
+
+def limits_known(tx: Transaction, port_id: UUID, mode: str) -> None:
+    """The ledger knows how many addresses a port of this mode takes."""
+    tx.session.execute(update(Port).where(Port.id == port_id).values(ledger_mode=mode))
 
 
 class DueReport(NamedTuple):
@@ -150,9 +169,28 @@ def give_node_address(tx: Transaction, of: Port, node_id: UUID, prefix: Prefix) 
 
 
 def free_node_addresses(tx: Transaction, of: Port, keep: UUID | None = None) -> None:
-    """Free the port's node-bound addresses, except those of node `keep`."""
-    query = delete(NodeAddress).where(NodeAddress.port_id == of.id)
+    """Free the port's node-bound addresses, except those of node `keep` and what is being carried over."""
+    query = delete(NodeAddress).where(NodeAddress.port_id == of.id, ~NodeAddress.carried)
     tx.session.execute(query.where(NodeAddress.node_id != keep) if keep else query)
+    tx.session.expire(of, ["node_addresses"])
+
+
+def homes(tx: Transaction, prefixes: Sequence[Prefix]) -> dict[Prefix, UUID]:
+    """Of those that are carried prefixes, the node whose own prefix each is a part of."""
+    if not prefixes:
+        return {}
+    query = select(NodeAddress.prefix, NodeAddress.node_id).where(NodeAddress.carried)
+    rows = tx.session.execute(query.where(NodeAddress.prefix.in_(prefixes)))
+    return {row.prefix: row.node_id for row in rows}
+
+
+def hand_over(tx: Transaction, of: Port, prefixes: Sequence[Prefix]) -> None:
+    """The ledger owns these by now, on whatever target they are: no longer the port's, and never given out again."""
+    tx.session.execute(
+        update(NodeAddress)
+        .where(NodeAddress.port_id == of.id, NodeAddress.carried, NodeAddress.prefix.in_(prefixes))
+        .values(port_id=None)
+    )
     tx.session.expire(of, ["node_addresses"])
 
 
@@ -167,26 +205,29 @@ def sequences(tx: Transaction, prefixes: Sequence[Prefix]) -> dict[Prefix, Seque
     return {row.prefix: Sequenced(row.sequence, row.node_id, row.previous_node_id) for row in rows}
 
 
-def announce_from(tx: Transaction, prefixes: Sequence[Prefix], node_id: UUID) -> dict[Prefix, Sequenced]:
-    """`node_id` becomes the announcer of `prefixes`; the sequence of one that another announced rises."""
-    known = sequences(tx, prefixes)
-    others = [prefix for prefix in prefixes if prefix not in known or known[prefix].node != node_id]
-    if not others:
+def announce_from(tx: Transaction, announcers: Mapping[Prefix, UUID]) -> dict[Prefix, Sequenced]:
+    """Each prefix's node becomes its announcer; the sequence of one that another announced rises. Returns them all."""
+    known = sequences(tx, list(announcers))
+    changed = [
+        {"prefix": prefix, "sequence": 1, "node_id": node_id, "previous_node_id": None}
+        for prefix, node_id in announcers.items()
+        if prefix not in known or known[prefix].node != node_id
+    ]
+    if not changed:
         return known
-    rows = [{"prefix": prefix, "sequence": 1, "node_id": node_id, "previous_node_id": None} for prefix in others]
-    statement = insert(AddressSequence).values(rows)
+    statement = insert(AddressSequence).values(changed)
     tx.session.execute(
         statement.on_conflict_do_update(
             index_elements=["prefix"],
             set_={
                 "sequence": AddressSequence.sequence + 1,
-                "node_id": node_id,
+                "node_id": statement.excluded.node_id,
                 "previous_node_id": AddressSequence.node_id,
             },
-            where=AddressSequence.node_id.is_distinct_from(node_id),
+            where=AddressSequence.node_id.is_distinct_from(statement.excluded.node_id),
         )
     )
-    return sequences(tx, prefixes)
+    return sequences(tx, list(announcers))
 
 
 # --- claims ----------------------------------------------------------------------------------------------------------
@@ -200,9 +241,11 @@ def claim_of_operation(tx: Transaction, operation_id: str, *, lock: bool = False
     return tx.session.scalars(query).one_or_none()
 
 
-def claims_at(tx: Transaction, step: str) -> list[str]:
-    return list(tx.session.scalars(select(Claim.operation_id).where(Claim.step == step)))
+def claims(tx: Transaction, steps: Sequence[str] | None = None) -> list[Claim]:
+    """All that is going on; at these steps alone."""
+    query = select(Claim)
+    return list(tx.session.scalars(query if steps is None else query.where(Claim.step.in_(steps))))
 
 
-def claims_of(tx: Transaction, port_ids: Sequence[UUID]) -> list[str]:
-    return list(tx.session.scalars(select(Claim.operation_id).where(Claim.port_id.in_(port_ids))))
+def claims_of(tx: Transaction, port_ids: Sequence[UUID]) -> list[Claim]:
+    return list(tx.session.scalars(select(Claim).where(Claim.port_id.in_(port_ids))))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -28,9 +28,14 @@ def zone(tx: Transaction, name: str, *, lock: bool = False) -> Zone | None:
     return tx.session.get(Zone, name, with_for_update={"key_share": True} if lock else None, populate_existing=lock)
 
 
-def hold_members(tx: Transaction, zone_name: str) -> None:
-    """No node joins the zone until commit."""
+def members(tx: Transaction, zone_name: str, role: str) -> list[UUID]:
+    """The zone's nodes of a role; no other joins it until commit."""
     tx.session.execute(select(Zone.name).where(Zone.name == zone_name).with_for_update(read=True))
+    return list(tx.session.scalars(select(Node.id).where(Node.zone == zone_name, Node.role == role).order_by(Node.id)))
+
+
+def by_id(tx: Transaction, node_ids: Collection[UUID]) -> list[Node]:
+    return list(tx.session.scalars(select(Node).where(Node.id.in_(node_ids))))
 
 
 def zone_names(tx: Transaction) -> list[str]:

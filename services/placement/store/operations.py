@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from sqlalchemy import select, tuple_
 
@@ -11,7 +11,10 @@ from common.operations import OperationState
 from services.placement.model import Operation
 from services.placement.store.instances import Key
 
-FINAL = [state.value for state in OperationState if state.final]
+
+def uuid_of(operation_id: str) -> UUID:
+    """An Operation's id as agents are told it."""
+    return UUID(operation_id.removeprefix("placement-"))
 
 
 def add(tx: Transaction, kind: str, resource: str, project: str) -> Operation:
@@ -44,7 +47,3 @@ def page(
     if after:
         query = query.where(tuple_(Operation.created_at, Operation.id) < after)
     return list(tx.session.scalars(query))
-
-
-def unfinished(tx: Transaction) -> list[str]:
-    return list(tx.session.scalars(select(Operation.id).where(Operation.state.not_in(FINAL))))

@@ -7,6 +7,7 @@ class InstanceState(StrEnum):
     CREATING = "creating"
     DELETING = "deleting"
     MOVING = "moving"
+    RESTARTING = "restarting"
     RUNNING = "running"
     STARTING = "starting"
     STOPPING = "stopping"

@@ -7,6 +7,7 @@ import httpx
 
 from ... import errors
 from ...client import AuthenticatedClient, Client
+from ...models.instance_convert import InstanceConvert
 from ...models.operation import Operation
 from ...models.problem import Problem
 from ...types import UNSET, Response, Unset
@@ -15,6 +16,7 @@ from ...types import UNSET, Response, Unset
 def _get_kwargs(
     instance_id: UUID,
     *,
+    body: InstanceConvert,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
@@ -39,6 +41,10 @@ def _get_kwargs(
         ),
         "params": params,
     }
+
+    _kwargs["json"] = body.to_dict()
+
+    headers["Content-Type"] = "application/json"
 
     _kwargs["headers"] = headers
     return _kwargs
@@ -104,6 +110,7 @@ def sync_detailed(
     instance_id: UUID,
     *,
     client: AuthenticatedClient | Client,
+    body: InstanceConvert,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
@@ -117,6 +124,8 @@ def sync_detailed(
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
         idempotency_key (None | str | Unset): Makes a repeated request answer the same.
         if_match (None | str | Unset): The ETag the change is meant for.
+        body (InstanceConvert): `gives_up_ipv4`: the owner agrees that a guest without a public
+            IPv4 address loses its 10.x at its next start.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -128,6 +137,7 @@ def sync_detailed(
 
     kwargs = _get_kwargs(
         instance_id=instance_id,
+        body=body,
         validate_only=validate_only,
         idempotency_key=idempotency_key,
         if_match=if_match,
@@ -144,6 +154,7 @@ def sync(
     instance_id: UUID,
     *,
     client: AuthenticatedClient | Client,
+    body: InstanceConvert,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
@@ -157,6 +168,8 @@ def sync(
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
         idempotency_key (None | str | Unset): Makes a repeated request answer the same.
         if_match (None | str | Unset): The ETag the change is meant for.
+        body (InstanceConvert): `gives_up_ipv4`: the owner agrees that a guest without a public
+            IPv4 address loses its 10.x at its next start.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -169,6 +182,7 @@ def sync(
     return sync_detailed(
         instance_id=instance_id,
         client=client,
+        body=body,
         validate_only=validate_only,
         idempotency_key=idempotency_key,
         if_match=if_match,
@@ -179,6 +193,7 @@ async def asyncio_detailed(
     instance_id: UUID,
     *,
     client: AuthenticatedClient | Client,
+    body: InstanceConvert,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
@@ -192,6 +207,8 @@ async def asyncio_detailed(
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
         idempotency_key (None | str | Unset): Makes a repeated request answer the same.
         if_match (None | str | Unset): The ETag the change is meant for.
+        body (InstanceConvert): `gives_up_ipv4`: the owner agrees that a guest without a public
+            IPv4 address loses its 10.x at its next start.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -203,6 +220,7 @@ async def asyncio_detailed(
 
     kwargs = _get_kwargs(
         instance_id=instance_id,
+        body=body,
         validate_only=validate_only,
         idempotency_key=idempotency_key,
         if_match=if_match,
@@ -217,6 +235,7 @@ async def asyncio(
     instance_id: UUID,
     *,
     client: AuthenticatedClient | Client,
+    body: InstanceConvert,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
@@ -230,6 +249,8 @@ async def asyncio(
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
         idempotency_key (None | str | Unset): Makes a repeated request answer the same.
         if_match (None | str | Unset): The ETag the change is meant for.
+        body (InstanceConvert): `gives_up_ipv4`: the owner agrees that a guest without a public
+            IPv4 address loses its 10.x at its next start.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -243,6 +264,7 @@ async def asyncio(
         await asyncio_detailed(
             instance_id=instance_id,
             client=client,
+            body=body,
             validate_only=validate_only,
             idempotency_key=idempotency_key,
             if_match=if_match,

@@ -1,0 +1,239 @@
+"""The phases of a zone's conversion, its waves, and what stops it. Pure: facts in, a decision out."""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from services.placement import modes
+from services.placement.conversion.steps import Reason
+
+T = TypeVar("T")
+
+
+class Phase(enum.StrEnum):
+    """Where a zone's conversion is. What a phase stands for is done when it is left."""
+
+    PLANNED = "planned"  # legacy IPv6 becomes the ledger's
+    DUAL = "dual"  # both stacks; new instances are routed unless asked otherwise
+    CANARY = "canary"
+    WAVES = "waves"
+    NO_NEW_NAT = "no_new_nat"  # before the tail is counted, or it never empties
+    TAIL = "tail"
+    DRAINING = "draining"  # the gateways' prefixes are withdrawn
+    DONE = "done"
+    ABORTING = "aborting"
+    ABORTED = "aborted"
+
+    @property
+    def over(self) -> bool:
+        return self in {Phase.DONE, Phase.ABORTED}
+
+    @property
+    def converts(self) -> bool:
+        """Whether it takes ports wave by wave."""
+        return self in {Phase.CANARY, Phase.WAVES, Phase.TAIL}
+
+
+FORWARD = (
+    Phase.PLANNED,
+    Phase.DUAL,
+    Phase.CANARY,
+    Phase.WAVES,
+    Phase.NO_NEW_NAT,
+    Phase.TAIL,
+    Phase.DRAINING,
+    Phase.DONE,
+)
+
+
+class PortState(enum.StrEnum):
+    """Where one port is in its zone's conversion."""
+
+    WAITING = "waiting"  # its turn, or what `reasons` say
+    BLOCKED = "blocked"
+    CONVERTING = "converting"  # how far: its Operation
+    VERIFIED = "verified"  # mode `hostnat`
+    ROLLING_BACK = "rolling_back"
+    FAILED = "failed"  # rolled back: as it was
+    NEEDS_OPERATOR = "needs_operator"  # the way back does not get on
+    ADOPTED = "adopted"  # the guest has its address itself
+    SEALED = "sealed"  # its 10.x is free: no way back
+    GONE = "gone"  # deleted, or no NAT port any more
+
+    @property
+    def moving(self) -> bool:
+        return self in {PortState.CONVERTING, PortState.ROLLING_BACK, PortState.NEEDS_OPERATOR}
+
+
+CONVERTED = frozenset({PortState.VERIFIED, PortState.ADOPTED, PortState.SEALED, PortState.GONE})
+
+
+def state_without_turn(mode: str | None) -> PortState:
+    """Where a port is that is no NAT port any more: its owner was faster, or it is deleted (None)."""
+    if mode is None:
+        return PortState.GONE
+    return PortState.VERIFIED if mode == modes.HOSTNAT else PortState.ADOPTED
+
+
+CANARY_FAILURES = 2
+WAVE_FAILURES = 0.005  # of a wave's ports
+STALE_SHARE = 0.01  # of the zone's nodes
+STALE_S = 120.0
+
+_CANARY = (lambda _total: 1, lambda _total: 10, lambda total: math.ceil(total / 100))
+_SHARES = (0.05, 0.10, 0.25)  # the last one goes on to the end
+
+
+def waves(ports: Sequence[T]) -> list[tuple[Phase, Sequence[T]]]:
+    """The order of conversion: one, ten, 1 %; then 5, 10 and 25 % at a time."""
+    sizes = [(Phase.CANARY, size(len(ports))) for size in _CANARY]
+    sizes += [(Phase.WAVES, max(1, math.ceil(len(ports) * share))) for share in _SHARES]
+    found: list[tuple[Phase, Sequence[T]]] = []
+    taken = 0
+    while taken < len(ports):
+        phase, size = sizes[min(len(found), len(sizes) - 1)]
+        found.append((phase, ports[taken : taken + size]))
+        taken += size
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class WaveFacts:
+    """The wave that is being converted: its ports by state."""
+
+    number: int
+    counts: Mapping[PortState, int]
+    overdue: int = 0  # of those in flight, how many for too long
+
+    @property
+    def ports(self) -> int:
+        return sum(self.counts.values())
+
+    @property
+    def failures(self) -> int:
+        """Missing or timed out is a failure."""
+        return self.counts.get(PortState.FAILED, 0) + self.counts.get(PortState.ROLLING_BACK, 0) + self.overdue
+
+    @property
+    def unfinished(self) -> int:
+        return sum(count for state, count in self.counts.items() if state.moving or state is PortState.WAITING)
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneFacts:
+    """What is known when a phase is judged."""
+
+    uncarried: int = 0  # legacy IPv6 prefixes that are not yet the ledger's
+    zone_pending: str | None = None  # why a node does not yet hold what the zone's stack asks
+    wave: WaveFacts | None = None  # the first of this phase that has not ended
+    nat_ports: int = 0
+    mappings: int = 0  # entries that gateways still hold
+    unadopted: int = 0  # guests that we are to restart
+    reverting: int = 0  # ports that are not yet back
+    stale_nodes: Sequence[str] = ()  # silent, or behind, for longer than STALE_S
+    nodes: int = 0
+    wrong_tenant: Sequence[str] = ()  # hypervisors that dropped packets for an address their guest has not
+    duplicates: Sequence[str] = ()  # addresses that the edge sends to several hypervisors
+    failures: int = 0  # over the whole conversion
+    failure_budget: int = 0
+
+
+def alarms(phase: Phase, facts: ZoneFacts) -> list[Reason]:
+    """What pauses a conversion by itself; only a person resumes it."""
+    found = []
+    look = "look at the failed ports, then resume or abort"
+    wave = facts.wave
+    if wave is not None and phase.converts:
+        allowed = CANARY_FAILURES - 1 if phase is Phase.CANARY else wave.ports * WAVE_FAILURES
+        if wave.failures > allowed:
+            text = f"{wave.failures} of {wave.ports} ports of wave {wave.number} failed"
+            found.append(Reason("conversion.failures", text, look))
+    if facts.wrong_tenant:
+        names = ", ".join(facts.wrong_tenant)
+        found.append(Reason("conversion.wrong_tenant", f"packets reached a wrong guest's link on {names}", look))
+    if facts.duplicates:
+        addresses = ", ".join(facts.duplicates)
+        found.append(Reason("conversion.duplicate", f"several hypervisors announce {addresses}", look))
+    if facts.nodes and len(facts.stale_nodes) > facts.nodes * STALE_SHARE:
+        names = ", ".join(facts.stale_nodes[:10])
+        text = f"{len(facts.stale_nodes)} of {facts.nodes} nodes are silent or behind: {names}"
+        found.append(Reason("conversion.stale", text, "mend these nodes, or take them out, then resume"))
+    if facts.failures > facts.failure_budget:
+        text = f"{facts.failures} ports failed, {facts.failure_budget} may"
+        found.append(Reason("conversion.budget", text, look))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """Go on to `phase`."""
+
+    phase: Phase
+
+
+@dataclass(frozen=True, slots=True)
+class EndWave:
+    """The wave's verdict is positive; the next one begins."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Stay, and say for what."""
+
+    code: str
+    text: str
+    unblock: str
+
+
+def next_phase(phase: Phase, facts: ZoneFacts) -> Advance | EndWave | Wait:
+    """What follows `phase`: it is left on a positive verdict alone."""
+    if phase.converts and facts.wave is not None:
+        if facts.wave.unfinished:
+            text = (
+                f"{facts.wave.unfinished} of {facts.wave.ports} ports of wave {facts.wave.number} are not at their end"
+            )
+            return Wait("conversion.wave", text, "they are verified, or rolled back")
+        return EndWave(facts.wave.number)
+    wait = _waiting(phase, facts)
+    if wait is not None:
+        return wait
+    if phase is Phase.ABORTING:
+        return Advance(Phase.ABORTED)
+    return Advance(FORWARD[FORWARD.index(phase) + 1])
+
+
+def _waiting(phase: Phase, facts: ZoneFacts) -> Wait | None:
+    match phase:
+        case Phase.PLANNED if facts.uncarried:
+            text = f"{facts.uncarried} legacy IPv6 prefixes are not yet the ledger's"
+            return Wait("conversion.carry", text, "the ledger takes them")
+        case Phase.DUAL | Phase.NO_NEW_NAT | Phase.DRAINING if facts.zone_pending:
+            return Wait("conversion.nodes", facts.zone_pending, "they read back what they must hold")
+        case Phase.TAIL if facts.nat_ports or facts.mappings:
+            text = f"{facts.nat_ports} NAT ports and {facts.mappings} gateway mappings are left"
+            return Wait("conversion.tail", text, "what blocks them is mended, then the conversion is resumed")
+        case Phase.TAIL if facts.unadopted:
+            return Wait("conversion.restarts", f"{facts.unadopted} guests are to be restarted", "they are")
+        case Phase.ABORTING if facts.reverting:
+            return Wait("conversion.aborting", f"{facts.reverting} ports are not yet back", "they are")
+    return None
+
+
+def rate(verified: int, first_checked: datetime | None, last_verified: datetime | None) -> float | None:
+    """Ports a second, from the first one checked to the last one verified."""
+    if first_checked is None or last_verified is None or last_verified <= first_checked:
+        return None
+    return verified / (last_verified - first_checked).total_seconds()
+
+
+def estimated_end(ports: Mapping[PortState, int], per_s: float | None, at: datetime) -> datetime | None:
+    """When the last port will have been converted, if it goes on as it went."""
+    left = sum(count for state, count in ports.items() if state.moving or state is PortState.WAITING)
+    return at + timedelta(seconds=left / per_s) if per_s and left else None

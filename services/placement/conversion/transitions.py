@@ -1,0 +1,95 @@
+"""What a zone's conversion begins and ends its phases with, in the transaction that decides it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from common.db import Transaction
+from services.placement import bells, modes
+from services.placement.conversion.phases import Phase, PortState
+from services.placement.conversion.steps import Reason
+from services.placement.desired import derive_zone
+from services.placement.model import Conversion, Operation, Port, PortConversion, Wave, Zone
+from services.placement.store import conversions, nodes
+from services.placement.store.operations import uuid_of
+
+
+def pause(tx: Transaction, conversion: Conversion, reasons: Sequence[Reason]) -> None:
+    """Nothing new is begun until a person resumes it."""
+    conversion.paused = [
+        *conversion.paused,
+        *({"code": one.code, "text": one.text, "remedy": one.remedy} for one in reasons),
+    ]
+    conversion.revision += 1
+    tx.session.flush()
+
+
+def enter(tx: Transaction, conversion: Conversion, operation: Operation, zone: Zone, phase: Phase) -> None:
+    """What a phase begins with."""
+    conversion.phase, conversion.phase_at = phase, datetime.now(UTC)
+    conversion.revision += 1
+    match phase:
+        case Phase.DUAL:
+            set_stack(tx, zone, "dual", operation)
+        case Phase.NO_NEW_NAT:
+            zone.nat_closed = True
+            zone.revision += 1
+        case Phase.TAIL:
+            queue_tail(tx, conversion)
+        case Phase.DRAINING:
+            set_stack(tx, zone, "routed", operation)
+        case Phase.DONE:
+            for gateway in nodes.nodes_of_zone(tx, zone.name, "gateway"):
+                gateway.admin_state = "disabled"
+                gateway.revision += 1
+        case Phase.ABORTING | Phase.ABORTED:
+            zone.nat_closed = False
+            # What is routed by now stays so: no guest is restarted by us for a way back.
+            stays = conversions.count_in(tx, zone.name, modes.ROUTED)
+            set_stack(tx, zone, "dual" if stays else conversion.from_stack, operation)
+    if phase.over:
+        operation.succeed({**(operation.result or {}), "phase": phase, "stack": zone.stack})
+    else:
+        operation.reach(phase, operation.progress)
+
+
+def set_stack(tx: Transaction, zone: Zone, stack: str, asked_by: Operation) -> None:
+    """The zone's nodes hold what its stack asks; only those that change are told."""
+    if zone.stack != stack:
+        zone.stack = stack
+        zone.revision += 1
+    tx.session.flush()
+    for node_id in derive_zone(tx, zone, uuid_of(asked_by.id)):
+        tx.ring(bells.NODE, str(node_id))
+
+
+def queue_tail(tx: Transaction, conversion: Conversion) -> None:
+    """A wave of all that is left: blocked, rolled back, or made since the plan."""
+    number = 1 + max((wave.number for wave in conversions.waves(tx, conversion.id)), default=0)
+    tx.session.add(Wave(conversion_id=conversion.id, number=number, phase=Phase.TAIL))
+    tx.session.flush()
+    conversions.requeue(tx, conversion.id, number)
+    left = conversions.unplanned(tx, conversion.id, conversion.zone)
+    conversions.add_ports(tx, [row_of(conversion, port, number) for port in left])
+
+
+def row_of(conversion: Conversion, port: Port, wave: int) -> PortConversion:
+    return PortConversion(
+        conversion_id=conversion.id,
+        port_id=port.id,
+        instance_id=port.target_id,
+        name=port.instance.name,
+        wave=wave,
+        state=PortState.WAITING,
+        planned_revision=port.instance.revision,
+    )
+
+
+def forgive(tx: Transaction, conversion: Conversion) -> None:
+    """What paused it has been looked at: failures so far count no more, and the tail is tried again."""
+    failures = sum(found.get(PortState.FAILED, 0) for found in conversions.counts(tx, conversion.id).values())
+    conversion.failure_budget += failures
+    conversion.wrong_tenant_packets = {}
+    if conversion.phase == Phase.TAIL:
+        queue_tail(tx, conversion)

@@ -1,0 +1,305 @@
+"""Takes a zone's conversion from phase to phase: asks `phases`, writes what it decides, gives ports their turn.
+
+Paused, it gives no port its turn and leaves no phase; ports between two modes go on to their end, for both of their
+paths are live meanwhile and their owners wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import structlog
+
+from common.db import Database, Transaction
+from common.errors import Conflict, NotFound, Unavailable
+from services.ipam import wire as ipam_wire
+from services.ipam.client import IpamClient
+from services.placement import bells, claims, ledger, modes
+from services.placement.conversion import adoption, phases, transitions
+from services.placement.conversion.observer import Observer
+from services.placement.conversion.phases import (
+    Advance,
+    EndWave,
+    Phase,
+    PortState,
+    Wait,
+    WaveFacts,
+    ZoneFacts,
+)
+from services.placement.conversion.steps import CONVERT, OVERDUE_S, REVERT, Reason, Stage
+from services.placement.desired import derive_port
+from services.placement.edges import Edges
+from services.placement.model import Conversion, Node, Operation, Port, PortConversion, Wave
+from services.placement.move import Kind, first_step
+from services.placement.service.zones import zone_wire
+from services.placement.store import conversions, entries, instances, nodes, operations
+
+log = structlog.get_logger()
+
+CARRIED_AT_ONCE = 500
+STALE = timedelta(seconds=phases.STALE_S)
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What agents were asked for, before the transaction that judges it. Who is silent is stale, not well."""
+
+    wrong_tenant: dict[str, int] = field(default_factory=dict)
+    duplicates: Sequence[str] = ()
+
+
+class ZoneConversions:
+    """Drives conversions of zones."""
+
+    def __init__(self, database: Database, edges: Edges, observer: Observer, ipam: IpamClient) -> None:
+        self._db = database
+        self._edges = edges
+        self._observer = observer
+        self._ipam = ipam
+
+    def take(self, conversion_id: UUID) -> None:
+        """Take a zone's conversion as far as it goes now."""
+        while self._step(conversion_id):
+            pass
+
+    def _step(self, conversion_id: UUID) -> bool:
+        with self._db.transaction() as tx:
+            conversion = conversions.get(tx, conversion_id)
+        if conversion is None or conversion.operation_id is None or Phase(conversion.phase).over:
+            return False
+        if conversion.phase == Phase.PLANNED:
+            self._carry(conversion.zone)
+        outside = self._ask(conversion)
+        with self._db.transaction() as tx:
+            locked = conversions.get(tx, conversion_id, lock=True)
+            if locked is None or locked.phase != conversion.phase:
+                return True
+            decided = self._judge(tx, locked, outside)
+        if decided and locked.phase in {Phase.DONE, Phase.ABORTED}:
+            with self._db.transaction() as tx:
+                zone = nodes.zone(tx, locked.zone)
+            if zone is not None:
+                ledger.put_zone(self._ipam, zone_wire(zone))
+        return decided
+
+    # --- asking ------------------------------------------------------------------------------------------------------
+
+    def _carry(self, zone: str) -> None:
+        """Make legacy IPv6 prefixes the ledger's; the address sets that it then rings for bring them to their ports."""
+        with self._db.transaction() as tx:
+            conversions.keep_legacy(tx, zone, CARRIED_AT_ONCE)
+            due = conversions.legacy_to_carry(tx, zone, CARRIED_AT_ONCE)
+        if not due:
+            return
+        try:
+            self._adopt(zone, due)
+        except (Conflict, NotFound):  # one of them is no more as it was read: the others are not held up by it
+            for legacy in due:
+                try:
+                    self._adopt(zone, [legacy])
+                except (Conflict, NotFound) as error:
+                    log.warning("conversion.not_carried", prefix=legacy.prefix, code=error.code, error=error.message)
+        with self._db.transaction() as tx:
+            for legacy in due:
+                tx.ring(bells.ADDRESS_SET, legacy.kind, str(legacy.target_id))
+
+    def _adopt(self, zone: str, due: Sequence[conversions.Legacy]) -> None:
+        self._ipam.adopt(
+            zone,
+            [
+                ipam_wire.CarriedPrefix(
+                    prefix=legacy.prefix,
+                    project=legacy.project,
+                    name=legacy.name,
+                    target=ipam_wire.TargetRef(kind=legacy.kind, id=legacy.target_id),
+                )
+                for legacy in due
+            ],
+        )
+
+    def _ask(self, conversion: Conversion) -> Outside:
+        if not Phase(conversion.phase).converts:
+            return Outside()
+        packets = self._observer.wrong_tenant_packets(conversion.zone)
+        with self._db.transaction() as tx:
+            wave = _current(tx, conversion)
+            rows = conversions.ports(tx, conversion.id, wave=wave.number) if wave else []
+            ports = instances.ports(tx, [row.port_id for row in rows])
+        announced = {
+            address.prefix: port.node_id
+            for port in ports
+            for address in port.addresses
+            if port.node_id and address.prefix.version == 4
+        }
+        try:
+            view = self._edges.view(conversion.zone, list(announced), set(announced.values()))
+        except Unavailable as error:  # a silent edge is a stale node, which is an alarm of its own
+            log.warning("conversion.edge_silent", zone=conversion.zone, error=error.message)
+            return Outside(packets)
+        return Outside(packets, [str(prefix) for prefix, node in announced.items() if view.shared(prefix, node)])
+
+    # --- judging -----------------------------------------------------------------------------------------------------
+
+    def _judge(self, tx: Transaction, conversion: Conversion, outside: Outside) -> bool:
+        """Whether there is more to do at once."""
+        phase = Phase(conversion.phase)
+        operation = operations.get(tx, conversion.operation_id or "", lock=True)
+        zone = nodes.zone(tx, conversion.zone, lock=True)
+        if operation is None or zone is None:
+            return False
+        if phase is Phase.ABORTING:
+            _turn_back(tx, conversion)
+        facts = _facts(tx, conversion, outside)
+        _progress(tx, conversion, operation)
+        reasons = phases.alarms(phase, facts) if not conversion.paused and phase is not Phase.ABORTING else []
+        if reasons:
+            transitions.pause(tx, conversion, reasons)
+        if conversion.paused:
+            operation.wait(
+                "conversion.paused", "; ".join(one["text"] for one in conversion.paused), "a person resumes it"
+            )
+            return False
+        match phases.next_phase(phase, facts):
+            case Wait() as wait:
+                operation.wait(wait.code, wait.text, wait.unblock)
+                return phase.converts and _give_turns(tx, conversion)
+            case EndWave(number):
+                ended = tx.session.get_one(Wave, (conversion.id, number))
+                ended.ended_at = datetime.now(UTC)
+                return True
+            case Advance(following):
+                if phase == conversion.through:
+                    reached = Reason("conversion.through", f"as far as asked for: {phase}", "resume it")
+                    transitions.pause(tx, conversion, [reached])
+                    return True
+                transitions.enter(tx, conversion, operation, zone, following)
+        return True
+
+
+def _current(tx: Transaction, conversion: Conversion) -> Wave | None:
+    """The first wave of this phase that has not ended."""
+    found = (wave for wave in conversions.waves(tx, conversion.id) if wave.phase == conversion.phase)
+    return next((wave for wave in found if wave.ended_at is None), None)
+
+
+def _facts(tx: Transaction, conversion: Conversion, outside: Outside) -> ZoneFacts:
+    phase = Phase(conversion.phase)
+    counts = conversions.counts(tx, conversion.id)
+    wave = _current(tx, conversion)
+    before = datetime.now(UTC) - timedelta(seconds=OVERDUE_S)
+    known = conversion.wrong_tenant_packets
+    if outside.wrong_tenant.keys() - known.keys():  # counted since their agents began: what came before is not ours
+        conversion.wrong_tenant_packets = known = {**outside.wrong_tenant, **known}
+    members = nodes.nodes_of_zone(tx, conversion.zone)
+    return ZoneFacts(
+        uncarried=conversions.uncarried(tx, conversion.zone) if phase is Phase.PLANNED else 0,
+        zone_pending=_zone_pending(tx, members),
+        wave=WaveFacts(
+            wave.number,
+            counts.get(wave.number, {}),
+            conversions.overdue(tx, conversion.id, wave.number, before),
+        )
+        if wave
+        else None,
+        nat_ports=conversions.count_in(tx, conversion.zone, modes.NAT) if phase is Phase.TAIL else 0,
+        mappings=conversions.mappings(tx, conversion.zone) if phase is Phase.TAIL else 0,
+        unadopted=len(_to_adopt(tx, conversion)) if phase is Phase.TAIL else 0,
+        reverting=conversions.unreverted(tx, conversion.zone) if phase is Phase.ABORTING else 0,
+        stale_nodes=[node.name for node in members if _stale(node)],
+        nodes=len(members),
+        wrong_tenant=[name for name, count in outside.wrong_tenant.items() if count > known.get(name, 0)],
+        duplicates=outside.duplicates,
+        failures=sum(found.get(PortState.FAILED, 0) for found in counts.values()),
+        failure_budget=conversion.failure_budget,
+    )
+
+
+def _stale(node: Node) -> bool:
+    return node.heartbeat is None or datetime.now(UTC) - node.heartbeat.seen_at > STALE
+
+
+def _zone_pending(tx: Transaction, members: Sequence[Node]) -> str | None:
+    behind = {node.name for found in entries.pending(tx, [node.id for node in members]).values() for node, _ in found}
+    return f"{', '.join(sorted(behind))} not yet at what the zone asks" if behind else None
+
+
+# --- turns -----------------------------------------------------------------------------------------------------------
+
+
+def _give_turns(tx: Transaction, conversion: Conversion) -> bool:
+    """Claim ports for what is due, as many as may be in flight. Whether one was at its end without that."""
+    room = conversion.in_flight - conversions.moving(tx, conversion.id)
+    wave = _current(tx, conversion)
+    if wave is None:
+        for row, unadopted in _to_adopt(tx, conversion)[: max(room, 0)]:
+            _begin(tx, row, unadopted, Kind.RESTART, first_step(Kind.RESTART))
+            derive_port(tx, unadopted)
+        return False
+    wave.started_at = wave.started_at or datetime.now(UTC)
+    due = conversions.ports(tx, conversion.id, wave=wave.number, states=[PortState.WAITING])
+    ports = {port.id: port for port in instances.ports(tx, [row.port_id for row in due], lock=True)}
+    ended = False
+    for row in due:
+        port = ports.get(row.port_id)
+        if port is None or port.mode != modes.NAT:
+            row.state, row.reasons, ended = phases.state_without_turn(port.mode if port else None), [], True
+        elif port.claim is not None:
+            text = f"it is being changed by {port.claim.operation_id}"
+            row.reasons = [{"code": "conversion.busy", "text": text, "remedy": "wait for it"}]
+        elif room > 0:
+            room -= 1
+            _begin(tx, row, port, CONVERT, Stage.NAT.name.lower(), f"{conversion.id}/{wave.number}")
+    return ended
+
+
+def _begin(tx: Transaction, row: PortConversion, port: Port, kind: str, step: str, wave: str = "") -> None:
+    operation = claims.claim(tx, port, kind, step, wave=wave)
+    row.state, row.reasons, row.operation_id = PortState.CONVERTING, [], operation.id
+    row.attempts += 1
+
+
+def _to_adopt(tx: Transaction, conversion: Conversion) -> list[tuple[PortConversion, Port]]:
+    """Running guests that we are to restart, so that they take their address."""
+    if not conversion.restarts_guests:
+        return []
+    rows = {row.port_id: row for row in conversions.ports(tx, conversion.id, states=[PortState.VERIFIED])}
+    return [
+        (rows[port.id], port)
+        for port in instances.ports(tx, list(rows), lock=True)
+        if port.node_id and port.claim is None and adoption.mode_at_start(tx, port) != port.mode
+    ]
+
+
+def _turn_back(tx: Transaction, conversion: Conversion) -> None:
+    """Ports between two modes turn round where they are; converted ones follow, as many as may be in flight."""
+    wave = f"{conversion.id}/back"
+    for port in conversions.converting(tx, conversion.zone):
+        assert port.claim is not None  # noqa: S101  chosen by it
+        port.claim.kind = REVERT
+        port.claim.entered_at = datetime.now(UTC)
+        row = conversions.row_of_port(tx, port.id)
+        if row is not None:
+            row.state = PortState.ROLLING_BACK
+        tx.ring(bells.CONVERSION_BATCH, port.claim.wave, str(port.claim.source_id or "-"))
+    tx.session.flush()
+    room = conversion.in_flight - conversions.moving(tx, conversion.id)
+    for port in conversions.to_revert(tx, conversion.zone, max(room, 0)):
+        row = conversions.row_of_port(tx, port.id)
+        operation = claims.claim(tx, port, REVERT, Stage.SWITCHED.name.lower(), wave=wave)
+        if row is not None:
+            row.state, row.operation_id = PortState.ROLLING_BACK, operation.id
+    tx.session.flush()
+
+
+def _progress(tx: Transaction, conversion: Conversion, operation: Operation) -> None:
+    """Counts by state, and how much is done, in the Operation."""
+    counts: dict[str, int] = {}
+    for found in conversions.counts(tx, conversion.id).values():
+        for state, count in found.items():
+            counts[state] = counts.get(state, 0) + count
+    done = sum(counts.get(state, 0) for state in phases.CONVERTED)
+    operation.progress = done / max(1, sum(counts.values()))
+    operation.result = {**(operation.result or {}), "ports": counts}
