@@ -139,6 +139,9 @@ def _agent(plan: Plan, node: Node) -> Process:
     if node.role is Role.GATEWAY:
         public, private = node.links
         settings |= {"PUBLIC_LINK": public.name, "PRIVATE_LINK": private.name}
+    if node.role is not Role.GATEWAY:
+        zone = plan.zone(node.zone)
+        settings |= {"PROBE_SOURCE": str(zone.probe_source), "PROBE_SOURCE_IPV6": str(zone.probe_source_ipv6)}
     if node.role is Role.HYPERVISOR:
         settings |= {"VXLAN_LINK": VXLAN_LINK, "HOST_PREFIXES": f"{FABRIC4},{plan.management},{FABRIC6}"}
     return Process(
