@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 
 from common.operations import Operation, OperationState
 from common.wire import Body, Name
-from services.placement.conversion.phases import Phase, PortState
+from services.placement.conversion.phases import CANARY, SIZE, WAVES, Phase, PortState
 from services.placement.conversion.prechecks import Effect, PartOf
 
 __all__ = ["Name", "Operation", "OperationState"]
@@ -329,6 +329,9 @@ class Conversion(BaseModel):
     created_at: datetime
 
 
+WaveSize = Annotated[str, Field(pattern=SIZE)]
+
+
 class ConversionCreate(Body):
     """Plans a zone's conversion; nothing of the zone changes before it is started."""
 
@@ -338,6 +341,8 @@ class ConversionCreate(Body):
     failure_budget: int = Field(10, ge=0, description="Ports that may fail before it pauses by itself.")
     soak_s: int = Field(604_800, ge=0, description="From a guest's adoption of its address to the seal.")
     restarts_guests: bool = Field(False, description="In the tail, those that have not restarted by then.")
+    canary: list[WaveSize] = Field(list(CANARY), description="Waves before the others, ports or a share of all.")
+    waves: list[WaveSize] = Field(list(WAVES), min_length=1, description="The others; the last goes on to the end.")
     internal_project: str | None = Field(None, description="Whose instances are converted first.")
 
 

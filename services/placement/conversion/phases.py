@@ -85,21 +85,30 @@ WAVE_FAILURES = 0.005  # of a wave's ports
 STALE_SHARE = 0.01  # of the zone's nodes
 STALE_S = 120.0
 
-_CANARY = (lambda _total: 1, lambda _total: 10, lambda total: math.ceil(total / 100))
-_SHARES = (0.05, 0.10, 0.25)  # the last one goes on to the end
+SIZE = r"^[1-9][0-9]{0,5}$|^([1-9][0-9]?|100)%$"
+"""A wave's size, as a pattern: a number of ports, or a share of all."""
+CANARY = ("1", "10", "1%")
+WAVES = ("5%", "10%", "25%")
 
 
-def waves(ports: Sequence[T]) -> list[tuple[Phase, Sequence[T]]]:
-    """The order of conversion: one, ten, 1 %; then 5, 10 and 25 % at a time."""
-    sizes = [(Phase.CANARY, size(len(ports))) for size in _CANARY]
-    sizes += [(Phase.WAVES, max(1, math.ceil(len(ports) * share))) for share in _SHARES]
+def waves(
+    ports: Sequence[T], canary: Sequence[str] = CANARY, sizes: Sequence[str] = WAVES
+) -> list[tuple[Phase, Sequence[T]]]:
+    """The order of conversion: the canary's waves, then `sizes`, of which the last goes on to the end."""
+    phases = [(Phase.CANARY, size) for size in canary] + [(Phase.WAVES, size) for size in sizes]
     found: list[tuple[Phase, Sequence[T]]] = []
     taken = 0
     while taken < len(ports):
-        phase, size = sizes[min(len(found), len(sizes) - 1)]
-        found.append((phase, ports[taken : taken + size]))
-        taken += size
+        phase, size = phases[min(len(found), len(phases) - 1)]
+        count = _count(size, len(ports))
+        found.append((phase, ports[taken : taken + count]))
+        taken += count
     return found
+
+
+def _count(size: str, total: int) -> int:
+    """How many of `total` ports a wave of this size has."""
+    return math.ceil(total * int(size[:-1]) / 100) if size.endswith("%") else int(size)
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,7 +176,7 @@ def plan(
     to_convert = [port for port in conversions.ports_in(tx, body.zone, modes.NAT) if port.id in observed]
     to_convert.sort(key=lambda port: (port.instance.project != body.internal_project, port.id))
     planned = []
-    for number, (phase, of_wave) in enumerate(phases.waves(to_convert), 1):
+    for number, (phase, of_wave) in enumerate(phases.waves(to_convert, body.canary, body.waves), 1):
         tx.session.add(Wave(conversion_id=conversion.id, number=number, phase=phase))
         tx.session.flush()
         conversions.add_ports(tx, [transitions.row_of(conversion, port, number) for port in of_wave])

@@ -22,6 +22,8 @@ class ConversionCreate:
         failure_budget (int | Unset): Ports that may fail before it pauses by itself. Default: 10.
         soak_s (int | Unset): From a guest's adoption of its address to the seal. Default: 604800.
         restarts_guests (bool | Unset): In the tail, those that have not restarted by then. Default: False.
+        canary (list[str] | Unset): Waves before the others, ports or a share of all.
+        waves (list[str] | Unset): The others; the last goes on to the end.
         internal_project (None | str | Unset): Whose instances are converted first.
     """
 
@@ -31,6 +33,8 @@ class ConversionCreate:
     failure_budget: int | Unset = 10
     soak_s: int | Unset = 604800
     restarts_guests: bool | Unset = False
+    canary: list[str] | Unset = UNSET
+    waves: list[str] | Unset = UNSET
     internal_project: None | str | Unset = UNSET
 
     def to_dict(self) -> dict[str, Any]:
@@ -47,6 +51,14 @@ class ConversionCreate:
         soak_s = self.soak_s
 
         restarts_guests = self.restarts_guests
+
+        canary: list[str] | Unset = UNSET
+        if not isinstance(self.canary, Unset):
+            canary = self.canary
+
+        waves: list[str] | Unset = UNSET
+        if not isinstance(self.waves, Unset):
+            waves = self.waves
 
         internal_project: None | str | Unset
         if isinstance(self.internal_project, Unset):
@@ -71,6 +83,10 @@ class ConversionCreate:
             field_dict["soak_s"] = soak_s
         if restarts_guests is not UNSET:
             field_dict["restarts_guests"] = restarts_guests
+        if canary is not UNSET:
+            field_dict["canary"] = canary
+        if waves is not UNSET:
+            field_dict["waves"] = waves
         if internal_project is not UNSET:
             field_dict["internal_project"] = internal_project
 
@@ -96,6 +112,10 @@ class ConversionCreate:
 
         restarts_guests = d.pop("restarts_guests", UNSET)
 
+        canary = cast(list[str], d.pop("canary", UNSET))
+
+        waves = cast(list[str], d.pop("waves", UNSET))
+
         def _parse_internal_project(data: object) -> None | str | Unset:
             if data is None:
                 return data
@@ -112,6 +132,8 @@ class ConversionCreate:
             failure_budget=failure_budget,
             soak_s=soak_s,
             restarts_guests=restarts_guests,
+            canary=canary,
+            waves=waves,
             internal_project=internal_project,
         )
 
