@@ -40,6 +40,10 @@ SEEDS ?= 200
 simulate: setup ## Play SEEDS=200 seeds of the simulation, from START=0, on one core
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --start $(or $(START),0)
 
+.PHONY: bench-convert
+bench-convert: setup ## Convert zones at scale: the real controller's 10,000 ports into docs/bench/convert.json (root)
+	@$(BIN)/python -m bench.convert
+
 .PHONY: lint
 lint: setup ## Style and import contracts
 	@$(BIN)/ruff check .

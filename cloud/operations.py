@@ -111,8 +111,8 @@ def up(
     What is left out is as it was, or the usual size. `stack` is what its zones start with.
     """
     Plan(name)  # an impossible name is refused
-    _require_root("up", name)
-    _require_tools()
+    require_root("up", name)
+    require_tools()
     with teardown.exclusively(name):
         current = _state(name, zones, hypervisors, gateways, stack)
         plan, paths = current.plan, current.plan.paths
@@ -128,14 +128,14 @@ def up(
         else:
             teardown.end_strays(plan)
             supervision.launch()
-        _start_stores(current, supervision)
+        start_stores(current, supervision)
         progress("routing daemons and agents; schema migrations")
         everything = processes.manifest(current).processes
         supervision.start([process.name for process in everything if process.stage < processes.SERVICES])
-        _migrate(current)
+        migrate_schemas(current)
         progress("services")
         supervision.start([process.name for process in everything])
-        _wait_for_services(current)
+        wait_for_services(current)
         progress("zones, nodes, pools and flavours" if plan.more_zones else "zone, nodes, pools and flavours")
         bootstrap.register(current, token(current.name, roles=("operator",), project=DEFAULT_PROJECT))
         progress("nodes answer")
@@ -149,14 +149,14 @@ def down(name: str = DEFAULT_NAME, keep_data: bool = False, progress: Progress =
     Works on what a crash left as well. Returns whether there was anything.
     """
     Plan(name)
-    _require_root("down", name)
+    require_root("down", name)
     with teardown.exclusively(name):
         return teardown.remove(name, keep_data=keep_data, progress=progress)
 
 
 def status(name: str = DEFAULT_NAME) -> CloudStatus:
     """Raises NotFound when there is no such cloud."""
-    _require_root("status", name)
+    require_root("status", name)
     current = state.load(name)
     plan = current.plan
     try:
@@ -204,7 +204,7 @@ def exec_argv(name: str, where: str, argv: Sequence[str]) -> list[str]:
 
     Raises NotFound, also when the place's namespace is gone.
     """
-    _require_root("exec", name)
+    require_root("exec", name)
     plan = state.load(name).plan
     guest = guests.find(plan.paths.guests, where)
     known = ["internet", "control", *(node.name for node in plan.nodes)]
@@ -230,7 +230,7 @@ def execute(name: str, where: str, argv: Sequence[str]) -> int:
 
 def cut(name: str, node: str, networks: Sequence[Network] = NETWORKS) -> None:
     """Partition a node from the fabric, the management network, or both; its processes go on. Repeating is no error."""
-    _require_root("cut", name)
+    require_root("cut", name)
     plan = state.load(name).plan
     which = plan.node(node)
     if "fabric" in networks:
@@ -241,7 +241,7 @@ def cut(name: str, node: str, networks: Sequence[Network] = NETWORKS) -> None:
 
 def heal(name: str, node: str, networks: Sequence[Network] = NETWORKS) -> None:
     """Undo a cut; what is not cut stays as it is."""
-    _require_root("heal", name)
+    require_root("heal", name)
     plan = state.load(name).plan
     which = plan.node(node)
     if "fabric" in networks:
@@ -257,7 +257,7 @@ def kill(name: str, process: str, signal_name: str = "SIGKILL") -> int | None:
 
 def power(name: str, node: str, on: bool) -> None:
     """Switch a node off (its links cut, its processes killed, kept down) or on again."""
-    _require_root("power", name)
+    require_root("power", name)
     current = state.load(name)
     which = current.plan.node(node)
     mine = [processes.agent_name(which), processes.bird_name(which)]
@@ -273,12 +273,12 @@ def power(name: str, node: str, on: bool) -> None:
 # --- parts of `up` ---------------------------------------------------------------------------------------------------
 
 
-def _require_root(verb: str, name: str) -> None:
+def require_root(verb: str, name: str) -> None:
     if os.geteuid() != 0:
         raise RootNeeded(f"a local cloud needs root (network namespaces, BPF); run: sudo godwit cloud {verb} {name}")
 
 
-def _require_tools() -> None:
+def require_tools() -> None:
     missing = [tool for tool in _TOOLS if shutil.which(tool) is None]
     if missing:
         raise CommandFailed(f"not installed: {', '.join(missing)}; install them with: sh deploy/host/install.sh")
@@ -354,7 +354,7 @@ def _mount_bpf(paths: Paths, nodes: Sequence[Node]) -> None:
         (paths.bpf / node.name).mkdir(exist_ok=True)
 
 
-def _start_stores(current: State, supervision: Supervision) -> None:
+def start_stores(current: State, supervision: Supervision) -> None:
     paths = current.plan.paths
     database, broker = Postgres.of(paths), Redis.of(paths, current.broker_password)
     supervision.start([processes.DATABASE, processes.BROKER])
@@ -363,7 +363,7 @@ def _start_stores(current: State, supervision: Supervision) -> None:
     _wait(broker.answers, 30, "the broker", paths, processes.BROKER)
 
 
-def _migrate(current: State) -> None:
+def migrate_schemas(current: State) -> None:
     for service, url in processes.database_urls(current).items():
         try:
             migrate.upgrade(service, url)
@@ -371,7 +371,7 @@ def _migrate(current: State) -> None:
             raise NotReady(f"migrating {service} failed: {str(error).splitlines()[0]}") from error
 
 
-def _wait_for_services(current: State) -> None:
+def wait_for_services(current: State) -> None:
     for service, url in current.apis.items():
         _wait(lambda url=url: _answers(url), 60, service, current.plan.paths, service)  # type: ignore[misc]
 

@@ -37,10 +37,10 @@ def agent_name(node: Node) -> str:
 def manifest(state: State) -> Manifest:
     """Everything the supervisor of this cloud runs."""
     plan, paths = state.plan, state.plan.paths
-    processes = [*_stores(state), _guest_helper(plan)]
+    processes = [*stores(state), _guest_helper(plan)]
     for node in plan.nodes:
         processes += [_bird(plan, node), _agent(plan, node)]
-    return Manifest(paths.run, paths.log, (*processes, *_control(state)), dict(state.ports))
+    return Manifest(paths.run, paths.log, (*processes, *control(state)), dict(state.ports))
 
 
 def python_environment(paths: Paths) -> dict[str, str]:
@@ -52,7 +52,7 @@ def _python(more: dict[str, str]) -> dict[str, str]:
     return {"PYTHONPATH": str(PACKAGES), "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "", **more}
 
 
-def _inside(namespace: str, argv: list[str], *, death: str = "KILL") -> tuple[str, ...]:
+def inside(namespace: str, argv: list[str], *, death: str = "KILL") -> tuple[str, ...]:
     """Run in a namespace; when the supervisor dies, the process gets the signal `death`."""
     return (
         "nsenter",
@@ -73,17 +73,17 @@ def database_urls(state: State) -> dict[str, str]:
     return {service: server.url(service, password) for service, password in state.database_passwords.items()}
 
 
-def _stores(state: State) -> tuple[Process, ...]:
+def stores(state: State) -> tuple[Process, ...]:
     plan, paths = state.plan, state.plan.paths
     broker = Redis.of(paths, state.broker_password)
     return (
         Process(
             DATABASE,
-            _inside(plan.control, Postgres.of(paths).command(), death=""),
+            inside(plan.control, Postgres.of(paths).command(), death=""),
             stage=STORES,
             stop_signal="SIGINT",  # fast shutdown: open transactions are rolled back
         ),
-        Process(BROKER, _inside(plan.control, broker.command(), death=""), stage=STORES),
+        Process(BROKER, inside(plan.control, broker.command(), death=""), stage=STORES),
     )
 
 
@@ -91,7 +91,7 @@ def _guest_helper(plan: Plan) -> Process:
     paths = plan.paths
     return Process(
         GUEST_HELPER,
-        _inside(plan.control, [sys.executable, "-m", "services.netagent.guest_helper"]),
+        inside(plan.control, [sys.executable, "-m", "services.netagent.guest_helper"]),
         {
             **python_environment(paths),
             "GODWIT_GUESTS_SOCKET": str(paths.guest_socket),
@@ -111,7 +111,7 @@ def _bird(plan: Plan, node: Node) -> Process:
     argv = ["nice", "-n", "-15", *bird.command(directory / f"{node.name}.conf", control)]
     return Process(
         bird_name(node),
-        _inside(node.namespace, argv),
+        inside(node.namespace, argv),
         stage=MACHINES,
         stop_signal="SIGKILL",
         marker=control,
@@ -146,13 +146,13 @@ def _agent(plan: Plan, node: Node) -> Process:
         settings |= {"VXLAN_LINK": VXLAN_LINK, "HOST_PREFIXES": f"{FABRIC4},{plan.management},{FABRIC6}"}
     return Process(
         agent_name(node),
-        _inside(node.namespace, [sys.executable, "-m", "services.netagent.app"]),
+        inside(node.namespace, [sys.executable, "-m", "services.netagent.app"]),
         {**python_environment(paths), **{_variable("netagent", key): value for key, value in settings.items()}},
         stage=MACHINES,
     )
 
 
-def _control(state: State) -> tuple[Process, ...]:
+def control(state: State) -> tuple[Process, ...]:
     plan, paths, pki = state.plan, state.plan.paths, Pki(state.plan.paths.pki)
     urls, broker_url = database_urls(state), Redis.of(paths, state.broker_password).url
     internal_ipam = f"127.0.0.1:{INTERNAL_IPAM_PORT}"
@@ -178,7 +178,7 @@ def _control(state: State) -> tuple[Process, ...]:
         settings, prefix = (ipam, "ipam") if name == "ipam" else (placement, "placement")
         return Process(
             name,
-            _inside(plan.control, [sys.executable, "-m", module, *arguments]),
+            inside(plan.control, [sys.executable, "-m", module, *arguments]),
             {**python_environment(paths), **{_variable(prefix, key): value for key, value in settings.items()}},
             sockets=(socket,) if socket else (),
             stage=SERVICES,

@@ -42,8 +42,8 @@ def listening_socket(address: str) -> socket.socket:
     return server
 
 
-def serve(app: FastAPI, listen: Sequence[str], tls: MutualTls | None = None) -> None:
-    """Run until SIGTERM or SIGINT."""
+def server(app: FastAPI, tls: MutualTls | None = None) -> uvicorn.Server:
+    """What serves `app`, as every process of ours does, once it is given sockets."""
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -55,4 +55,9 @@ def serve(app: FastAPI, listen: Sequence[str], tls: MutualTls | None = None) -> 
         ssl_ca_certs=str(tls.client_authority) if tls else None,
         ssl_cert_reqs=ssl.CERT_REQUIRED if tls else ssl.CERT_NONE,
     )
-    uvicorn.Server(config).run(sockets=[listening_socket(address) for address in listen])
+    return uvicorn.Server(config)
+
+
+def serve(app: FastAPI, listen: Sequence[str], tls: MutualTls | None = None) -> None:
+    """Run until SIGTERM or SIGINT."""
+    server(app, tls).run(sockets=[listening_socket(address) for address in listen])
