@@ -18,6 +18,7 @@ is refused. All times are CLOCK_MONOTONIC nanoseconds of one machine, which its 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,13 +50,23 @@ class RawLog:
 def write(path: Path, kind: str, header: Mapping[str, Any], records: Iterable[str]) -> None:
     """Write a whole log; it appears under its name only when it is complete."""
     temporary = path.with_suffix(path.suffix + ".part")
-    count = 0
     with temporary.open("w", encoding="ascii") as out:
-        out.write(json.dumps({"log": kind, "version": VERSION, **header}) + "\n")
-        for count, record in enumerate(records, 1):  # noqa: B007  the last number is what `end` tells
-            out.write(record + "\n")
-        out.write(f"end {count}\n")
+        out.writelines(_lines(kind, header, records))
     temporary.rename(path)
+
+
+def tell(kind: str, header: Mapping[str, Any], records: Iterable[str]) -> None:
+    """Write a whole log to standard output."""
+    sys.stdout.writelines(_lines(kind, header, records))
+    sys.stdout.flush()
+
+
+def _lines(kind: str, header: Mapping[str, Any], records: Iterable[str]) -> Iterator[str]:
+    yield json.dumps({"log": kind, "version": VERSION, **header}) + "\n"
+    count = 0
+    for count, record in enumerate(records, 1):  # noqa: B007  the last number is what `end` tells
+        yield record + "\n"
+    yield f"end {count}\n"
 
 
 def read(path: Path, kind: str) -> RawLog:

@@ -143,7 +143,7 @@ class LocalSite:
         self, place: str, argv: Sequence[str], *, stdin: Stream = None, stdout: Stream = None, stderr: Stream = None
     ) -> subprocess.Popen[bytes]:
         command = operations.exec_argv(self.name, place, argv)
-        return subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=stderr)
+        return subprocess.Popen(command, bufsize=0, stdin=stdin, stdout=stdout, stderr=stderr)
 
     def cut(self, node: str, networks: Sequence[Network] = NETWORKS) -> None:
         operations.cut(self.name, node, networks)

@@ -1,6 +1,6 @@
 """`python -m cloud.probe`: one probe, sink or sampler in the network namespace it is started in.
 
-Each prints `ready` when it is at work and writes its raw log when it ends: at its deadline, on SIGTERM, or, with
+Each prints `ready` when it is at work and its raw log when it ends: at its deadline, on SIGTERM, or, with
 `--until-eof`, when its standard input is closed.
 """
 
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
 from cloud.probe import echo, flows, legs, tcp, udp
 from cloud.probe.clock import Stop
@@ -20,8 +19,10 @@ def _parser() -> argparse.ArgumentParser:
 
     def kind(name: str, text: str, interval_us: int) -> argparse.ArgumentParser:
         one = kinds.add_parser(name, help=text)
-        one.add_argument("--log", type=Path, required=True, help="raw log to write")
         one.add_argument("--interval-us", type=int, default=interval_us, help="microseconds between two ticks")
+        return ends(one)
+
+    def ends(one: argparse.ArgumentParser) -> argparse.ArgumentParser:
         one.add_argument("--seconds", type=float, help="end after this many seconds")
         one.add_argument("--until-eof", action="store_true", help="end when standard input is closed")
         return one
@@ -37,14 +38,12 @@ def _parser() -> argparse.ArgumentParser:
     sender = kind("send", "numbered packets of some flows", 2_000)
     sender.add_argument("--flows", type=flows.flows_of, required=True, help="JSON list of flows")
     sender.add_argument("--count", type=int, required=True, help="packets of each flow")
-    signed = kinds.add_parser("echo", help="a UDP echo that signs its answers, until it is ended")
+    signed = ends(kinds.add_parser("echo", help="a UDP echo that signs its answers"))
     signed.add_argument("address")
     signed.add_argument("--port", type=int, default=echo.SIGNED_ECHO_PORT)
     signed.add_argument("--name", required=True, help="what it signs with")
-    plain = kinds.add_parser("echo-tcp", help="a TCP echo")
+    plain = ends(kinds.add_parser("echo-tcp", help="a TCP echo"))
     plain.add_argument("--port", type=int, default=udp.ECHO_PORT)
-    plain.add_argument("--seconds", type=float)
-    plain.add_argument("--until-eof", action="store_true")
     arrivals = kind("sink", "packets of any flow that arrive here", 0)
     arrivals.add_argument("--place", required=True, help="what this namespace is called in the figures")
     return parser
@@ -53,22 +52,22 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     try:
-        if args.kind == "echo":
-            echo.run(args.address, args.port, args.name)
         stop = Stop(args.seconds, args.until_eof)
         match args.kind:
+            case "echo":
+                echo.run(args.address, args.port, args.name, stop)
             case "echo-tcp":
                 echo.run_tcp(args.port, stop)
             case "udp":
-                udp.run(args.addresses, args.log, args.interval_us, stop, args.port)
+                udp.run(args.addresses, args.interval_us, stop, args.port)
             case "tcp":
-                tcp.run(args.address, args.log, args.interval_us, stop, args.port)
+                tcp.run(args.address, args.interval_us, stop, args.port)
             case "legs":
-                legs.run(args.prefix, args.log, args.interval_us, stop)
+                legs.run(args.prefix, args.interval_us, stop)
             case "send":
-                flows.send(args.flows, args.count, args.log, args.interval_us)
+                flows.send(args.flows, args.count, args.interval_us)
             case "sink":
-                flows.sink(args.place, args.log, stop)
+                flows.sink(args.place, stop)
     except OSError as error:
         print(f"probe {args.kind}: {error}", file=sys.stderr)
         return 1

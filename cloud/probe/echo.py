@@ -12,8 +12,8 @@ from cloud.probe.flows import BUFFER_BYTES, IP_FREEBIND, IPV6_FREEBIND
 SIGNED_ECHO_PORT = 7007
 
 
-def run(address: str, port: int, name: str) -> None:
-    """Answer datagrams to `address`, which this namespace may come to hold later, until the process is ended."""
+def run(address: str, port: int, name: str, stop: Stop) -> None:
+    """Answer datagrams to `address`, which this namespace may come to hold later, until `stop` is due."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     level, freebind = (
         (socket.IPPROTO_IPV6, IPV6_FREEBIND) if family == socket.AF_INET6 else (socket.IPPROTO_IP, IP_FREEBIND)
@@ -24,7 +24,9 @@ def run(address: str, port: int, name: str) -> None:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
         server.bind((address, port))
         say_ready()
-        while True:
+        while not stop.due(time.monotonic_ns()):
+            if not select.select([server], [], [], 0.05)[0]:
+                continue
             data, peer = server.recvfrom(512)
             try:
                 server.sendto(data + signature, peer)

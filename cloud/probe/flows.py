@@ -12,7 +12,6 @@ import struct
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from cloud import rawlog
 from cloud.probe.clock import Pace, Stop, say_ready
@@ -95,8 +94,8 @@ def _echo_request(payload: bytes, family: int) -> bytes:
     return struct.pack("!BBHHH", 8, 0, ~total & 0xFFFF, 1, 1) + payload
 
 
-def send(flows: list[Flow], count: int, log: Path, interval_us: int) -> None:
-    """Send `count` packets of each flow, one of each a tick, and write the raw log of those the kernel took."""
+def send(flows: list[Flow], count: int, interval_us: int) -> None:
+    """Send `count` packets of each flow, one of each a tick, and tell the raw log of those the kernel took."""
     senders = [Sender(flow) for flow in flows]
     records: list[str] = []
     refused = 0
@@ -110,7 +109,7 @@ def send(flows: list[Flow], count: int, log: Path, interval_us: int) -> None:
                 refused += 1
         pace.wait()
     header = {"flows": [asdict(flow) for flow in flows], "interval_us": interval_us, "refused_by_kernel": refused}
-    rawlog.write(log, "sent", header, records)
+    rawlog.tell("sent", header, records)
 
 
 def found_in(frame: bytes) -> Iterator[tuple[int, int]]:
@@ -122,7 +121,7 @@ def found_in(frame: bytes) -> Iterator[tuple[int, int]]:
         at = frame.find(MAGIC, at + 1)
 
 
-def sink(place: str, log: Path, stop: Stop) -> None:
+def sink(place: str, stop: Stop) -> None:
     """Record every packet of any flow that arrives on any link of this namespace until `stop` is due."""
     sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
@@ -140,4 +139,4 @@ def sink(place: str, log: Path, stop: Stop) -> None:
             continue
         now_ns = time.monotonic_ns()
         records += [f"r {number} {sequence} {now_ns} {link}" for number, sequence in found_in(frame)]
-    rawlog.write(log, "seen", {"place": place}, records)
+    rawlog.tell("seen", {"place": place}, records)

@@ -20,8 +20,8 @@ def counters(text: str, prefix: str) -> list[tuple[str, int, int]]:
     return found
 
 
-def run(prefix: str, log: Path, interval_us: int, stop: Stop) -> None:
-    """Sample until `stop` is due, then write the raw log. Received is what came from the guest."""
+def run(prefix: str, interval_us: int, stop: Stop) -> None:
+    """Sample until `stop` is due, then tell the raw log. Received is what came from the guest."""
     records: list[str] = []
     pace = Pace(interval_us * 1000)
     with Path("/proc/thread-self/net/dev").open(encoding="ascii") as table:
@@ -33,4 +33,4 @@ def run(prefix: str, log: Path, interval_us: int, stop: Stop) -> None:
             if stop.due(now_ns):
                 break
             pace.wait()
-    rawlog.write(log, "legs", {"prefix": prefix, "interval_us": interval_us}, records)
+    rawlog.tell("legs", {"prefix": prefix, "interval_us": interval_us}, records)

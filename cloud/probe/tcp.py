@@ -5,7 +5,6 @@ from __future__ import annotations
 import select
 import socket
 import time
-from pathlib import Path
 
 from cloud import rawlog
 from cloud.probe.clock import Pace, Stop, be_punctual, say_ready
@@ -58,8 +57,8 @@ class Connection:
         self.records.append(f"x {time.monotonic_ns()} {reason}")
 
 
-def run(address: str, log: Path, interval_us: int, stop: Stop, port: int = ECHO_PORT) -> None:
-    """Keep the connection busy until `stop` is due, wait for the last echoes, write the raw log."""
+def run(address: str, interval_us: int, stop: Stop, port: int = ECHO_PORT) -> None:
+    """Keep the connection busy until `stop` is due, wait for the last echoes, tell the raw log."""
     connection = Connection(address, port, timeout_s=5.0)
     be_punctual()
     pace = Pace(interval_us * 1000)
@@ -72,4 +71,4 @@ def run(address: str, log: Path, interval_us: int, stop: Stop, port: int = ECHO_
     while time.monotonic_ns() < end_ns:
         pace.wait()
         connection.receive()
-    rawlog.write(log, "tcp", {"target": address, "interval_us": interval_us}, connection.records)
+    rawlog.tell("tcp", {"target": address, "interval_us": interval_us}, connection.records)

@@ -7,7 +7,6 @@ import struct
 import time
 from array import array
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from cloud import rawlog
 from cloud.probe.clock import Pace, Stop, be_punctual, real_minus_monotonic_ns, say_ready
@@ -92,8 +91,8 @@ def _socket(address: str) -> socket.socket:
     return sock
 
 
-def run(addresses: Sequence[str], log: Path, interval_us: int, stop: Stop, port: int = ECHO_PORT) -> None:
-    """Probe until `stop` is due, wait 500 ms for late answers, write the raw log."""
+def run(addresses: Sequence[str], interval_us: int, stop: Stop, port: int = ECHO_PORT) -> None:
+    """Probe until `stop` is due, wait 500 ms for late answers, tell the raw log."""
     prober = Prober(addresses, port)
     policy = be_punctual()
     offset_ns = real_minus_monotonic_ns()
@@ -115,4 +114,4 @@ def run(addresses: Sequence[str], log: Path, interval_us: int, stop: Stop, port:
         "refused_by_kernel": prober.unsent,
         "clock_drift_ns": real_minus_monotonic_ns() - offset_ns,  # between the two clocks, from first to last probe
     }
-    rawlog.write(log, "probe", header, prober.records(offset_ns))
+    rawlog.tell("probe", header, prober.records(offset_ns))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -20,6 +20,7 @@ from godwit_client.placement.models import Instance
 from cloud import measure, rawlog
 from cloud.measure import ANYWHERE
 from cloud.probe.flows import Flow, flows_text
+from cloud.rawlog import Damaged
 from cloud.site import Site
 from cloud.tour.customer import hosts, link_name
 from cloud.tour.watch import ProbeBroken, Running
@@ -27,6 +28,7 @@ from cloud.tour.watch import ProbeBroken, Running
 FORWARDING = "101"  # the hypervisors' table; rows in it that are not the agent's stay untouched
 PREFERRED = "50"  # a metric below that of the agent's routes
 PACKETS = 250  # of each flow
+TRIES = 3
 GATEWAYS = ("169.254.0.1", "fe80::1")
 INTERNET = "internet"
 
@@ -81,15 +83,22 @@ def flows(cast: Cast, disguise: Disguise, numbers: Iterator[int]) -> list[Flow]:
 def attempt(site: Site, logs: Path, name: str, cast: Cast, lifted: bool) -> tuple[int, int]:
     """Try everything; packets that arrived where they should not, and packets sent. Leaves `NAME.*` in `logs`.
 
-    Raises ProbeBroken when a part of it could not be tried.
+    Again when a flow could not be sent at all: the agent may have taken the stolen addresses away from the guest.
+    Raises ProbeBroken, Damaged when a part of it could not be tried.
     """
+    for _ in range(TRIES - 1):
+        with suppress(Damaged):
+            return _attempt(site, logs, name, cast, lifted)
+    return _attempt(site, logs, name, cast, lifted)
+
+
+def _attempt(site: Site, logs: Path, name: str, cast: Cast, lifted: bool) -> tuple[int, int]:
     for old in (*logs.glob(f"{name}.*.sent"), *logs.glob(f"{name}.*.seen")):
         old.unlink()
     numbers = count(1)
     with ExitStack() as stack:
         for place in cast.places:
-            log = str(logs / f"{name}.{place}.seen")
-            stack.enter_context(Running(site, place, "sink", "--place", place, "--log", log))
+            stack.enter_context(Running(site, place, "sink", "--place", place, log=logs / f"{name}.{place}.seen"))
         for disguise in disguises(cast):
             with disguised(site, cast, disguise):
                 if lifted:
@@ -118,9 +127,9 @@ def _send(site: Site, logs: Path, name: str, all_flows: Sequence[Flow]) -> None:
     senders = []
     for place in sorted({flow.origin for flow in all_flows}):
         mine = flows_text([flow for flow in all_flows if flow.origin == place])
-        log = str(logs / f"{name}-from-{place}.sent")
-        arguments = ("send", "--flows", mine, "--count", str(PACKETS), "--log", log)
-        senders.append(Running(site, place, *arguments, until_eof=False))
+        arguments = ("send", "--flows", mine, "--count", str(PACKETS))
+        log = logs / f"{name}-from-{place}.sent"
+        senders.append(Running(site, place, *arguments, log=log, until_eof=False))
     for sender in senders:
         sender.finish()
 

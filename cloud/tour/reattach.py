@@ -30,8 +30,8 @@ def measured_reattachments(
     signed = ("--port", str(SIGNED_ECHO_PORT))
     for attempt in range(1, TRIES + 1):
         with (
-            Running(site, holder.name, "echo", address, *signed, "--name", holder.name, until_eof=False),
-            Running(site, other.name, "echo", address, *signed, "--name", other.name, until_eof=False),
+            Running(site, holder.name, "echo", address, *signed, "--name", holder.name),
+            Running(site, other.name, "echo", address, *signed, "--name", other.name),
             story.waiting(f"re-attaching {address}") as more,
             probing(site, logs, NAME, [address], port=SIGNED_ECHO_PORT, sample_legs=False) as watch,
         ):

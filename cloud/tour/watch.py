@@ -27,13 +27,16 @@ class ProbeBroken(DomainError):
 
 
 class Running:
-    """One `cloud.probe` process in a place; leaving the block ends it and its log is whole."""
+    """One `cloud.probe` process in a place; leaving the block ends it, and its raw log is whole in `log`."""
 
-    def __init__(self, site: Site, place: str, *arguments: str, until_eof: bool = True) -> None:
+    def __init__(
+        self, site: Site, place: str, *arguments: str, log: Path | None = None, until_eof: bool = True
+    ) -> None:
         self._what = f"probe {arguments[0]} in {place}"
         command = [site.python, "-m", "cloud.probe", *arguments, *(["--until-eof"] if until_eof else [])]
         pipe = subprocess.PIPE
         self._process = site.spawn(place, command, stdin=pipe, stdout=pipe, stderr=pipe)
+        self._log = log
         self._by_eof = until_eof
 
     def wait_ready(self) -> Self:
@@ -47,12 +50,14 @@ class Running:
     def finish(self) -> None:
         """Let it come to its end. Raises ProbeBroken if it does not, or ends badly."""
         try:
-            self._process.communicate(timeout=ENDS_WITHIN_S)
+            told, _ = self._process.communicate(timeout=ENDS_WITHIN_S)
         except subprocess.TimeoutExpired as error:
             self._process.kill()
             raise ProbeBroken(f"{self._what} does not end") from error
         if self._process.returncode:
             raise ProbeBroken(f"{self._what} ended with {self._process.returncode}")
+        if self._log is not None:
+            self._log.write_bytes(told)
 
     def _complaint(self) -> str:
         _, complaint = self._process.communicate()
@@ -120,16 +125,14 @@ def probing(
     extra = () if port is None else ("--port", str(port))
     with ExitStack() as stack:
         started = [
-            stack.enter_context(_Later(site, node, "legs", "--log", str(logs / f"{name}.{node}.legs")))
+            stack.enter_context(_Later(site, node, "legs", log=logs / f"{name}.{node}.legs"))
             for node in (site.nodes("hypervisor") if sample_legs else ())
         ]
         if connection is not None:
-            started.append(
-                stack.enter_context(_Later(site, "internet", "tcp", "--log", str(logs / f"{name}.tcp"), connection))
-            )
+            started.append(stack.enter_context(_Later(site, "internet", "tcp", connection, log=logs / f"{name}.tcp")))
         for process in started:
             process.wait_ready()
-        stack.enter_context(Running(site, "internet", "udp", "--log", str(logs / f"{name}.probe"), *extra, *addresses))
+        stack.enter_context(Running(site, "internet", "udp", *extra, *addresses, log=logs / f"{name}.probe"))
         watch = Watch()
         yield watch
     rawlog.write(logs / f"{name}.events", "events", {}, watch.rows)

@@ -128,8 +128,8 @@ def test_an_address_handed_over_is_answered_by_its_new_holder(
     customer.done(customer.attach(fip, first))
     port = ("--port", str(SIGNED_ECHO_PORT))
     with (
-        Running(site, first.name, "echo", fip.address, *port, "--name", first.name, until_eof=False),
-        Running(site, second.name, "echo", fip.address, *port, "--name", second.name, until_eof=False),
+        Running(site, first.name, "echo", fip.address, *port, "--name", first.name),
+        Running(site, second.name, "echo", fip.address, *port, "--name", second.name),
         probing(site, logs, "x", [fip.address], port=SIGNED_ECHO_PORT, sample_legs=False) as watch,
     ):
         watch.let_run(0.2)
