@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 from pydantic import BeforeValidator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SecretsSettingsSource,
+    SettingsConfigDict,
+)
+
+SECRETS = "GODWIT_SECRETS"
 
 
 class Settings(BaseSettings):
-    """Base of every process's settings; a subclass sets `env_prefix`."""
+    """Base of every process's settings; a subclass sets `env_prefix`.
+
+    What the environment does not say may be in a file named like the variable, in the directory GODWIT_SECRETS.
+    """
 
     model_config = SettingsConfigDict(env_nested_delimiter="__", extra="ignore", frozen=True)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  the signature is pydantic's
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, SecretsSettingsSource(settings_cls, os.environ.get(SECRETS))
 
 
 def by_commas(value: object) -> object:
