@@ -1,4 +1,7 @@
-"""Compiles what the kernel runs, on the machine that runs it: no object files are shipped."""
+"""Compiles what the kernel runs, on the machine or in the image that runs it: no object files are shipped.
+
+`python -m dataplane.bpf.build CACHE` compiles everything, for an image without a compiler.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import hashlib
 import os
 import platform
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -57,3 +61,15 @@ def compiled(source: Path, cache: Path, command: tuple[str, ...], suffix: str) -
     finally:
         Path(draft).unlink(missing_ok=True)
     return target
+
+
+def main() -> None:
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m dataplane.bpf.build CACHE")
+    for source in sorted(HERE.glob("*.c")):
+        build = program if source.name.endswith(".bpf.c") else library
+        print(build(source.name.split(".")[0], Path(sys.argv[1])))
+
+
+if __name__ == "__main__":
+    main()
