@@ -1,4 +1,4 @@
-"""Talks to a cloud's supervisor, and starts one."""
+"""Talks to a cloud's supervisor, and starts one. `python -m cloud.control RUN_DIR ORDER` puts it an order in JSON."""
 
 from __future__ import annotations
 
@@ -114,23 +114,41 @@ class Supervision:
         return True
 
     def _ask(self, order: dict[str, Any]) -> dict[str, Any]:
+        answer: dict[str, Any] = json.loads(self.forward(json.dumps(order)))
+        if not answer["ok"]:
+            raise NotFound(answer["error"])
+        return answer
+
+    def forward(self, order: str) -> str:
+        """The answer to an order, both a line of JSON."""
         with socket.socket(socket.AF_UNIX) as client:
             client.settimeout(PATIENCE_S)
             try:
                 client.connect(str(self.paths.control_socket))
-                client.sendall(json.dumps(order).encode() + b"\n")
+                client.sendall(order.encode() + b"\n")
                 with client.makefile("rb") as stream:
                     line = stream.readline()
             except OSError as error:
                 raise SupervisorSilent(f"no supervisor answers in {self.paths.run}: {error}") from error
         if not line:
             raise SupervisorSilent(f"the supervisor in {self.paths.run} ended")
-        answer: dict[str, Any] = json.loads(line)
-        if not answer["ok"]:
-            raise NotFound(answer["error"])
-        return answer
+        return line.decode()
 
 
 def _last_line(path: Path) -> str:
     lines = path.read_text(errors="replace").strip().splitlines() if path.exists() else []
     return lines[-1] if lines else "it said nothing"
+
+
+def main() -> None:
+    if len(sys.argv) != 3:
+        sys.exit("usage: python -m cloud.control RUN_DIR ORDER")
+    run = Path(sys.argv[1])
+    try:
+        print(Supervision(Paths(run, run, run)).forward(sys.argv[2]), end="")
+    except SupervisorSilent as error:
+        sys.exit(error.message)
+
+
+if __name__ == "__main__":
+    main()

@@ -36,9 +36,10 @@ class Manifest:
     """`sockets` are opened by the supervisor on the host's loopback and stay open while their processes restart."""
 
     directory: Path  # run directory: control socket, lock, pid files
-    logs: Path
+    logs: Path | None  # a file for each process; None: what they write goes where the supervisor's own does
     processes: tuple[Process, ...]
     sockets: dict[str, int] = field(default_factory=dict)  # TCP ports by name
+    at_once: bool = False  # everything is wanted from the beginning; else a process is when somebody asks for it
 
     def process(self, name: str) -> Process | None:
         return next((process for process in self.processes if process.name == name), None)

@@ -142,6 +142,8 @@ class Supervisor:
         return self._keepers[name]
 
     def _log(self, name: str) -> IO[bytes]:
+        if self._manifest.logs is None:
+            return os.fdopen(os.dup(sys.stderr.fileno()), "ab", buffering=0)
         return (self._manifest.logs / f"{name}.log").open("ab", buffering=0)
 
     def _spawn(self, keeper: Keeper) -> None:
@@ -265,6 +267,8 @@ async def run(wanted: Manifest) -> None:
     path.chmod(0o600)
     for each in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(each, supervisor.done.set)
+    for process in wanted.processes if wanted.at_once else ():
+        supervisor.start(process.name)
     say("ready")
     await supervisor.done.wait()
     await supervisor.stop_all()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,9 +52,11 @@ def eventually(condition: Callable[[], object], what: str, within_s: float = 10)
 class Run:
     """A supervisor in a directory of its own."""
 
-    def __init__(self, directory: Path, *processes: Process, sockets: dict[str, int] | None = None) -> None:
+    def __init__(
+        self, directory: Path, *processes: Process, sockets: dict[str, int] | None = None, at_once: bool = False
+    ) -> None:
         self.paths = Paths(directory, directory, directory / "log")
-        self.manifest = Manifest(directory, self.paths.log, processes, sockets or {})
+        self.manifest = Manifest(directory, self.paths.log, processes, sockets or {}, at_once=at_once)
         manifest.save(self.manifest)
         self.supervision = Supervision(self.paths)
         self.supervision.launch()
@@ -76,8 +81,8 @@ class Run:
 def run(tmp_path: Path) -> Iterator[Callable[..., Run]]:
     started: list[Run] = []
 
-    def start(*processes: Process, sockets: dict[str, int] | None = None) -> Run:
-        started.append(Run(tmp_path, *processes, sockets=sockets))
+    def start(*processes: Process, **options: Any) -> Run:
+        started.append(Run(tmp_path, *processes, **options))
         return started[-1]
 
     yield start
@@ -95,6 +100,15 @@ def test_what_is_killed_comes_back(run: Callable[..., Run]) -> None:
     eventually(lambda: here.of("one").pid not in {None, before}, "a new process")
     assert here.of("one").restarts == 1
     assert here.of("one").last_exit == -signal.SIGKILL
+
+
+def test_a_container_wants_all_of_its_processes_from_the_beginning(run: Callable[..., Run]) -> None:
+    here = run(Process("one", SLEEP), Process("two", SLEEP), at_once=True)
+
+    order = [sys.executable, "-m", "cloud.control", str(here.paths.run), json.dumps({"do": "status"})]
+    answer = json.loads(subprocess.run(order, capture_output=True, text=True, check=True).stdout)
+
+    assert [row["state"] for row in answer["processes"]] == ["running", "running"]
 
 
 def test_what_ends_at_once_is_tried_again_ever_more_slowly(run: Callable[..., Run]) -> None:
