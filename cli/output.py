@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
@@ -19,12 +19,20 @@ STATE_COLOURS = {
     "up": "green",
     "enabled": "green",
     "succeeded": "green",
+    "verified": "green",
+    "adopted": "green",
+    "sealed": "green",
     "reserved": "cyan",
     "archived": "cyan",
     "failed": "red",
     "unreachable": "red",
+    "needs_operator": "red",
+    "blocks": "red",
     "disabled": "yellow",
     "waiting": "yellow",
+    "blocked": "yellow",
+    "rolling_back": "yellow",
+    "warns": "yellow",
     "quarantined": "yellow",
 }
 
@@ -67,31 +75,38 @@ def show_one(item: Model, fields: Mapping[str, object], as_json: bool) -> None:
 
 
 def show_fields(fields: Mapping[str, object]) -> None:
+    print_all(fields_table(fields))
+
+
+def fields_table(fields: Mapping[str, object]) -> Table:
     """A name and a value a line."""
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     for name, value in fields.items():
         table.add_row(name, cell(value))
-    print_all(table)
+    return table
 
 
 def print_table(names: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    print_all(rows_table(names, rows))
+
+
+def rows_table(names: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for name in names:
         table.add_column(name, overflow="fold", no_wrap=not sys.stdout.isatty())
     for row in rows:
         table.add_row(*(cell(value) for value in row))
-    print_all(table)
+    return table
 
 
-def print_all(table: Table) -> None:
+def print_all(what: RenderableType) -> None:
     """Print without cutting anything off where the output is no terminal."""
     out = console()
     if not out.is_terminal:
         out.width = max(out.width, 400)
-        table.expand = False
-    out.print(table, crop=False)
+    out.print(what, crop=False)
 
 
 def cell(value: object) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Protocol, TypeVar
+from typing import Annotated, Any, Protocol, TypeVar
 
 import typer
-from godwit_client import Connection, connect
+from godwit_client import Connection, answer, connect
+from godwit_client.problems import Response
 
 from cli.access import Access, Source
 
@@ -17,6 +19,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.",
 Wait = Annotated[
     bool, typer.Option("--wait/--no-wait", help="Wait until it is done, or answer as soon as it is accepted.")
 ]
+ValidateOnly = Annotated[bool, typer.Option("--validate-only", help="Say what would be done, and do nothing.")]
 Zone = Annotated[
     str | None,
     typer.Option("--zone", envvar="GODWIT_ZONE", help="Availability zone; may be left out while there is only one."),
@@ -46,6 +49,12 @@ def session_of(context: typer.Context) -> Session:
     if not isinstance(found, Session):
         raise TypeError("the command was started without its session")
     return found
+
+
+def answer_of(response: Response[Any], read: Callable[[Mapping[str, Any]], T]) -> T:
+    """What was answered, also where that is what would be answered (`validate_only`). Raises Refused."""
+    made: T = read(json.loads(response.content)) if response.status_code == 200 else answer(response)
+    return made
 
 
 class Page(Protocol[T]):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 from godwit_client import Connection, answer
@@ -21,8 +22,8 @@ from godwit_client.placement.api.instances import (
 )
 
 from cli import find, waiting
-from cli.output import show_list, show_one
-from cli.session import AsJson, Wait, Zone, every, session_of
+from cli.output import print_json, print_table, show_list, show_one
+from cli.session import AsJson, ValidateOnly, Wait, Zone, answer_of, every, session_of
 
 app = typer.Typer(no_args_is_help=True, help="Machines, which may move while their addresses stay.")
 
@@ -140,14 +141,66 @@ def convert(
     give_up_ipv4: Annotated[
         bool, typer.Option(help="It has no public IPv4 address, and may lose its 10.x at its next start.")
     ] = False,
+    validate_only: ValidateOnly = False,
     wait: Wait = True,
     as_json: AsJson = False,
 ) -> None:
-    """Take an instance off the central NAT while it works. Every public address is kept."""
+    """Take an instance off the central NAT while it works. Every public address is kept.
+
+    What is predicted is shown before it begins, and what came of it at the end.
+    """
     api = session_of(context).api
     found = find.instance(api, instance)
     body = wire.InstanceConvert(gives_up_ipv4=give_up_ipv4)
-    _follow(api, answer(convert_instance.sync_detailed(found.id, client=api.placement, body=body)), wait, as_json)
+    response = convert_instance.sync_detailed(found.id, client=api.placement, body=body, validate_only=validate_only)
+    operation = answer_of(response, wire.Operation.from_dict)
+    predicted = _predicted(wire.Prediction.from_dict(_result(operation, "predicted")))
+    if not as_json:
+        print_table(["WHAT", "PREDICTED"], predicted)
+    if validate_only or not wait:
+        if as_json:
+            print_json(operation.to_dict())
+        elif not validate_only:
+            print(f"operation {operation.id}")
+        return
+    done = waiting.wait(api, operation)
+    if as_json:
+        print_json(done.to_dict())
+        return
+    actual = _actual(_result(done, "actual"), find.instance(api, str(found.id)))
+    print_table(["WHAT", "PREDICTED", "ACTUAL"], [(what, said, actual.get(what, "gone")) for what, said in predicted])
+
+
+def _result(operation: waiting.Operation, part: str) -> dict[str, Any]:
+    result: dict[str, Any] = operation.to_dict().get("result") or {}
+    found: dict[str, Any] = result[part]
+    return found
+
+
+def _predicted(predicted: wire.Prediction) -> list[tuple[str, str]]:
+    return [
+        ("mode", predicted.mode.value),
+        ("mode after its restart", predicted.mode_after_restart.value),
+        ("gap", f"{predicted.gap_ms} ms"),
+        *((address.before, becomes(address)) for address in predicted.addresses),
+    ]
+
+
+def _actual(actual: Mapping[str, Any], now: wire.Instance) -> dict[str, str]:
+    """By what was predicted: what there is now."""
+    return {
+        "mode": actual["mode"],
+        "mode after its restart": "not restarted yet",
+        "gap": f"{actual['probes_lost']} of {actual['probes']} probes lost",
+        **{address.prefix: "there" for address in now.port.addresses},
+    }
+
+
+def becomes(address: wire.PredictedAddress) -> str:
+    """What a conversion makes of an address."""
+    if address.after is None:
+        return f"ends at the {address.ends_at}"
+    return "stays" if address.after == address.before else address.after
 
 
 @app.command()

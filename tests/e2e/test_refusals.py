@@ -15,6 +15,7 @@ from cloud.tour.customer import Customer
 from tests.e2e.conftest import Godwit, commands
 
 OTHER_ZONE = "refusal-zone"
+EMPTY_ZONE = "refusal-nat-zone"
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ def world(site: LocalSite) -> Iterator[World]:
     web = customer.create(f"web-{project}", Mode.ROUTED, [attached])
     theirs = other.create(f"theirs-{project}", Mode.ROUTED)
     assert godwit("zone", "set", OTHER_ZONE, "--region", "local", "--stack", "routed").code == 0
+    assert godwit("zone", "set", EMPTY_ZONE, "--region", "local", "--stack", "nat").code == 0
     pool = f"pool-{project}"
     third, fourth = uuid4().bytes[:2]
     prefix = f"198.19.{third}.{fourth & 0xF8}/29"
@@ -99,6 +101,15 @@ CASES = {
     "a name that is none": (("instance", "create", "Web_1", "--flavor", "small"), "request.invalid"),
     "starting what runs": (("instance", "start", "{web}"), "placement.instance.state"),
     "moving to where it is": (("instance", "move", "{web}", "--to", "{host}"), "placement.instance.same_hypervisor"),
+    "converting a routed zone": (("zone", "convert", "plan", OTHER_ZONE), "placement.conversion.stack"),
+    "converting a zone that has no node for it": (
+        ("zone", "convert", "plan", EMPTY_ZONE),
+        "placement.conversion.no_dual_node",
+    ),
+    "converting a zone that does not exist": (("zone", "convert", "plan", "nope"), "placement.zone.unknown"),
+    "starting what was not planned": (("zone", "convert", "start", EMPTY_ZONE), "placement.conversion.unknown"),
+    "converting what is routed": (("instance", "convert", "{web}"), "placement.conversion.mode"),
+    "converting no instance": (("instance", "convert", NOBODY), "placement.instance.unknown"),
     "an operation that does not exist": (("operation", "show", f"ipam-{NOBODY}"), "ipam.operation.unknown"),
 }
 
@@ -154,6 +165,36 @@ def test_a_hypervisor_that_is_full(world: World) -> None:
     assert f"bigger-{project}" not in world.godwit("instance", "list").out
     assert world.godwit("instance", "delete", f"big-{project}").code == 0
     assert world.godwit("flavor", "delete", flavor).code == 0
+
+
+def test_a_plan_that_an_instance_has_outrun_is_not_started(world: World, site: LocalSite) -> None:
+    late = f"late-{world.project}"
+    assert world.godwit("zone", "convert", "plan", site.zone).code == 0
+    assert world.godwit("instance", "create", late, "--flavor", "small", "--mode", "nat").code == 0
+    try:
+        said = world.godwit("zone", "convert", "start", site.zone)
+        assert (said.code, said.out) == (1, "")
+        assert late in said.err
+        assert said.err.rstrip().endswith("(placement.conversion.plan_stale)")
+        sealed = world.godwit("zone", "convert", "seal", site.zone, "--yes")
+        assert sealed.err.rstrip().endswith("(placement.conversion.soak)")
+        shown = json.loads(world.godwit("instance", "show", late, "--json").out)
+        assert shown["port"]["mode"] == "nat"
+    finally:
+        assert world.godwit("instance", "delete", late).code == 0
+
+
+def test_another_projects_instance_cannot_be_converted(world: World) -> None:
+    said = world.godwit("instance", "convert", world.theirs, role="member")
+    assert (said.code, said.out) == (1, "")
+    assert said.err.rstrip().endswith("(placement.instance.unknown)")
+
+
+@pytest.mark.parametrize("word", ["plan", "start", "pause", "resume", "watch"])
+def test_only_an_operator_leads_a_zones_conversion(word: str, godwit: Godwit, site: LocalSite) -> None:
+    said = godwit("zone", "convert", word, site.zone, role="member")
+    assert (said.code, said.out) == (1, "")
+    assert said.err.rstrip().endswith("(auth.role_missing)")
 
 
 def test_a_reader_may_read_and_no_more(godwit: Godwit) -> None:

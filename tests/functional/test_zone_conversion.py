@@ -26,9 +26,18 @@ def plan(cloud: Controller, **body: Any) -> Any:
 def say(cloud: Controller, conversion: Any, word: str, body: Any = None) -> Any:
     """Tell a conversion something, and run it as far as it goes."""
     ok(cloud.post(f"/conversions/{conversion['id']}:{word}", body, "operator"))
+    return settled(cloud, conversion)
+
+
+def settled(cloud: Controller, conversion: Any) -> Any:
+    """Sweep until that changes nothing any more; the conversion."""
+    shown = None
     for _ in range(20):
         cloud.sweep()
-    return cloud.get(f"/conversions/{conversion['id']}")
+        before, shown = shown, cloud.get(f"/conversions/{conversion['id']}")
+        if before is not None and before | {"estimated_end": None} == shown | {"estimated_end": None}:
+            return shown
+    raise AssertionError(f"it never settles: {shown}")
 
 
 def guests(cloud: Controller, count: int) -> list[Any]:

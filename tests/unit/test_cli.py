@@ -61,6 +61,12 @@ def test_every_group_has_help_for_each_of_its_commands(group: str, capsys: pytes
         ["cloud", "up", "--gateways", "2,"],
         ["cloud", "up", "--zones", "9"],
         ["cloud", "up", "--stack", "tripled"],
+        ["zone", "convert", "plan"],
+        ["zone", "convert", "plan", "zone-a", "--through", "someday"],
+        ["zone", "convert", "plan", "zone-a", "--in-flight", "0"],
+        ["zone", "convert", "plan", "zone-a", "--failure-budget", "-1"],
+        ["zone", "convert", "plan", "zone-a", "--soak", "a week"],
+        ["zone", "convert", "frob", "zone-a"],
     ],
 )
 def test_wrong_usage_is_one_line_and_two(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:

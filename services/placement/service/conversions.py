@@ -13,7 +13,7 @@ from common.db import Transaction, violated
 from common.web import Page, Paging, check_revision
 from services.placement import bells, modes, wire
 from services.placement.conversion import phases, prechecks, transitions
-from services.placement.conversion.phases import Phase, PortState
+from services.placement.conversion.phases import FORWARD, Phase, PortState
 from services.placement.conversion.prechecks import HOSTNAT_TRAIT, Seen
 from services.placement.conversion.prediction import predict
 from services.placement.conversion.steps import Reason
@@ -237,6 +237,9 @@ def pause(tx: Transaction, conversion_id: UUID, reason: str, expected: int | Non
 def resume(tx: Transaction, conversion_id: UUID, through: Phase, expected: int | None) -> wire.Conversion:
     """Go on; in the tail, with what was blocked or failed. What was alarming counts anew. Raises ConversionPhase."""
     conversion = _running(tx, conversion_id, expected)
+    phase = Phase(conversion.phase)
+    if phase in FORWARD and FORWARD.index(through) < FORWARD.index(phase):
+        raise ConversionPhase(f"it is {phase}, past {through}")
     conversion.paused, conversion.through = [], through
     transitions.forgive(tx, conversion)
     return _changed(tx, conversion)
