@@ -21,7 +21,8 @@ from services.placement import ledger, modes
 from services.placement.desired import derive_ports
 from services.placement.model import Instance, Node, NodeAddress, Port, PortAddress
 from services.placement.node_addresses import BITS, FIRST
-from services.placement.products import instance as products
+from services.placement.products.instance import KIND
+from services.placement.service import flavors
 from services.placement.store import instances, nodes
 
 BATCH = 500
@@ -55,7 +56,7 @@ def make(state: State, zone: str, count: int) -> None:
         ]
         for one in guests:
             one.port = Port(
-                id=uuid4(), kind=products.KIND, target_id=one.id, mode=modes.NAT, ledger_mode=modes.NAT, instance=one
+                id=uuid4(), kind=KIND, target_id=one.id, mode=modes.NAT, ledger_mode=modes.NAT, instance=one
             )
         sets = _in_ledger(ledgers, guests)
         with controllers.transaction() as tx:
@@ -63,7 +64,7 @@ def make(state: State, zone: str, count: int) -> None:
                 host = hosts[number % len(hosts)]
                 tx.session.add(guest)
                 tx.session.flush()
-                nodes.allocate(tx, guest.id, host.id, guest.project, products.resources(flavor))
+                nodes.allocate(tx, guest.id, host.id, guest.project, flavors.resources(flavor))
                 guest.port.node_id = host.id
                 guest.port.set_revision = guest.port.reported_revision = held.revision
                 tx.session.add_all(_addresses(guest.port, host, number // len(hosts), held))
@@ -92,13 +93,13 @@ def _addresses(port: Port, host: Node, number: int, held: ipam_wire.AddressSet) 
 
 def _in_ledger(database: Database, guests: Sequence[Instance]) -> list[ipam_wire.AddressSet]:
     """Targets with an address each, as realised as they are about to be."""
-    caller = Caller(Principal("bench", "", frozenset({"service"}), frozenset({products.KIND})), "bench")
+    caller = Caller(Principal("bench", "", frozenset({"service"}), frozenset({KIND})), "bench")
     with database.transaction() as tx:
         for guest in guests:
-            attaching.put_target(tx, caller, products.KIND, guest.id, ledger.target_of(guest.port))
+            attaching.put_target(tx, caller, KIND, guest.id, ledger.target_of(guest.port))
             wanted = ipam_wire.FlexibleIPReserve(zone=guest.zone, project=guest.project, name=guest.name)
             fip = flexible_ips.reserve(tx, caller, wanted)
-            to = ipam_wire.Attach(target=ipam_wire.TargetRef(kind=products.KIND, id=guest.id))
+            to = ipam_wire.Attach(target=ipam_wire.TargetRef(kind=KIND, id=guest.id))
             attaching.attach(tx, caller, fip.id, to)
         realised = ipam_model.Target.addresses_revision
         tx.session.execute(
@@ -106,4 +107,4 @@ def _in_ledger(database: Database, guests: Sequence[Instance]) -> list[ipam_wire
             .where(ipam_model.Target.id.in_([guest.id for guest in guests]))
             .values(realized_revision=realised)
         )
-        return [attaching.address_set(tx, caller, products.KIND, guest.id) for guest in guests]
+        return [attaching.address_set(tx, caller, KIND, guest.id) for guest in guests]

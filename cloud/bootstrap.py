@@ -104,6 +104,7 @@ def _node(node: Node) -> dict[str, Any]:
         "agent_url": node.agent_url,
         "endpoint": str(node.endpoint),
         "endpoint_ipv6": str(node.endpoint_ipv6) if node.endpoint_ipv6 else None,
+        "neighbours": [str(link.address4.ip) for link in node.links],
     }
     if node.role is Role.HYPERVISOR:
         private, legacy = node.prefixes

@@ -54,6 +54,10 @@ class OperationColumns:
         self.state = OperationState.SUCCEEDED
         self.result = result
 
+    def cancel(self) -> None:
+        self.state = OperationState.CANCELLED
+        self.waiting_for = None
+
     def fail(self, code: str, message: str) -> None:
         self.state = OperationState.FAILED
         self.waiting_for = None

@@ -199,17 +199,23 @@ class AsyncAgentClient:
         self._node = dial.node
 
     async def state(self) -> State:
-        return State.model_validate_json(await self._get("/state"))
+        return State.model_validate_json(await self._request("GET", "/state"))
 
     async def changes(self, after: int, wait_s: float) -> Changes:
         """See `AgentClient.changes`."""
         query = {"after": after, "wait_ms": int(wait_s * 1000)}
-        return Changes.model_validate_json(await self._get("/changes", params=query, timeout=wait_s + PATIENCE_S))
+        answer = await self._request("GET", "/changes", params=query, timeout=wait_s + PATIENCE_S)
+        return Changes.model_validate_json(answer)
 
-    async def _get(self, path: str, **kwargs: Any) -> bytes:
+    async def edge_routes(self, prefixes: Iterable[str]) -> list[EdgeRoute]:
+        """See `AgentClient.edge_routes`."""
+        body = {"prefixes": list(prefixes)}
+        return _ROUTES.validate_json(await self._request("POST", "/edge-routes:lookup", json=body))
+
+    async def _request(self, method: str, path: str, **kwargs: Any) -> bytes:
         headers = {"Authorization": f"Bearer {self._token()}"}
         try:
-            response = await self._http.get(f"/agent/v1{path}", headers=headers, **kwargs)
+            response = await self._http.request(method, f"/agent/v1{path}", headers=headers, **kwargs)
         except httpx.TransportError as error:
             raise Unreachable(f"{self._http.base_url} does not answer: {error or type(error).__name__}") from error
         try:

@@ -15,7 +15,7 @@ from services.placement.conversion.observer import Observer
 from services.placement.conversion.phases import PortState
 from services.placement.conversion.prechecks import Seen
 from services.placement.products import instance as product
-from services.placement.service import conversions, flavors, nodes, operations, zones
+from services.placement.service import cancelling, conversions, flavors, nodes, operations, zones
 
 Name = Annotated[str, Query(max_length=63)]
 Reader = Annotated[Call, Depends(called_by("reader"))]
@@ -94,6 +94,60 @@ def update_node(node_id: UUID, body: wire.NodeUpdate, call: Operator) -> Respons
 @router.get("/nodes/{node_id}/allocations", operation_id="listAllocations", tags=["nodes"])
 def list_allocations(node_id: UUID, call: Operator, paging: PagingDep) -> Page[wire.Allocation]:
     return call.read(lambda tx: nodes.list_allocations(tx, node_id, paging))
+
+
+@router.post(
+    "/nodes/{node_id}:fence",
+    operation_id="fenceNode",
+    tags=["nodes"],
+    status_code=202,
+    response_model=wire.Operation,
+)
+def fence_node(node_id: UUID, body: wire.NodeFence, call: Operator) -> Response:
+    """Have the edges hold a dead node apart; what it announced counts as withdrawn once they do."""
+    return call.run(lambda tx: nodes.fence(tx, call.principal, node_id, body, call.expected_revision), 202)
+
+
+@router.post(
+    "/nodes/{node_id}:unfence",
+    operation_id="unfenceNode",
+    tags=["nodes"],
+    status_code=202,
+    response_model=wire.Operation,
+)
+def unfence_node(node_id: UUID, call: Operator) -> Response:
+    """Let a node in again, once it has read back that it holds what is its, and nothing else."""
+    return call.run(lambda tx: nodes.unfence(tx, call.principal, node_id, call.expected_revision), 202)
+
+
+@router.post(
+    "/nodes/{node_id}:evacuate",
+    operation_id="evacuateNode",
+    tags=["nodes"],
+    status_code=202,
+    response_model=wire.Operation,
+)
+def evacuate_node(node_id: UUID, call: Operator) -> Response:
+    """Start every instance of a fenced node elsewhere, its addresses kept."""
+    return call.run(lambda tx: nodes.evacuate(tx, call.principal, node_id, call.expected_revision), 202)
+
+
+@router.post(
+    "/nodes/{node_id}:drain",
+    operation_id="drainNode",
+    tags=["nodes"],
+    status_code=202,
+    response_model=wire.Operation,
+)
+def drain_node(node_id: UUID, body: wire.NodeDrain, call: Operator) -> Response:
+    """Move every running instance of a node elsewhere, a few at a time; it takes no more."""
+    return call.run(lambda tx: nodes.drain(tx, call.principal, node_id, body, call.expected_revision), 202)
+
+
+@router.post("/nodes/{node_id}:undrain", operation_id="undrainNode", tags=["nodes"], response_model=wire.Node)
+def undrain_node(node_id: UUID, call: Operator) -> Response:
+    """Let a node take instances again; a drain that goes on ends here."""
+    return call.run(lambda tx: nodes.undrain(tx, node_id, call.expected_revision))
 
 
 # --- flavours ----------------------------------------------------------------------------------------------------
@@ -356,3 +410,36 @@ async def get_operation(operation_id: str, call: Reader, wait_s: WaitSeconds = 0
     return await when_final(
         lambda: call.read(lambda tx: operations.get_operation(tx, call.principal, operation_id)), wait_s
     )
+
+
+@router.post(
+    "/operations/{operation_id}:cancel",
+    operation_id="cancelOperation",
+    tags=["operations"],
+    response_model=wire.Operation,
+)
+def cancel_operation(operation_id: str, call: Member) -> Response:
+    """End it before its point of no return."""
+    return call.run(lambda tx: cancelling.cancel(tx, call.principal, operation_id))
+
+
+@router.post(
+    "/operations/{operation_id}:pause",
+    operation_id="pauseOperation",
+    tags=["operations"],
+    response_model=wire.Operation,
+)
+def pause_operation(operation_id: str, call: Operator) -> Response:
+    """Begin no more of a drain's moves."""
+    return call.run(lambda tx: cancelling.pause(tx, call.principal, operation_id))
+
+
+@router.post(
+    "/operations/{operation_id}:resume",
+    operation_id="resumeOperation",
+    tags=["operations"],
+    response_model=wire.Operation,
+)
+def resume_operation(operation_id: str, call: Operator) -> Response:
+    """Go on with a paused drain."""
+    return call.run(lambda tx: cancelling.resume(tx, call.principal, operation_id))

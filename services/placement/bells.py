@@ -13,6 +13,7 @@ REPORT = "placement.report"
 ADDRESS_SET = ADDRESS_SET_CHANGED  # the ledger rings it
 POOLS = POOLS_CHANGED  # the ledger rings it too
 SWEEP = "placement.sweep"
+NODE_WORK = "placement.node_work"
 CONVERSION = "placement.conversion"  # a zone's
 CONVERSION_BATCH = "placement.conversion_batch"  # ports of a wave on a node
 
@@ -26,6 +27,7 @@ _QUEUE_OF = {
     RESYNC: "nodes",
     REPORT: "nodes",
     OPERATION: "operations",
+    NODE_WORK: "operations",
     POOLS: POOLS_QUEUE,
     SWEEP: "sweeps",
     CONVERSION: "conversion",

@@ -12,8 +12,8 @@ from services.placement.store import operations
 from services.placement.store.conversions import OWNERS
 
 
-def claim(tx: Transaction, port: Port, kind: str, step: str, *, wave: str = OWNERS) -> Operation:
-    """Claim a locked port that nothing is changing; `wave` is whose turn a conversion is."""
+def claim(tx: Transaction, port: Port, kind: str, step: str, *, wave: str = "") -> Operation:
+    """Claim a locked port that nothing is changing. Claims of one `wave` are taken on together; "": by itself."""
     name = "move" if kind == Kind.LIVE else kind
     resource = f"/placement/v1/instances/{port.target_id}"
     operation = operations.add(tx, f"instance.{name}", resource, port.instance.project)
@@ -26,7 +26,7 @@ def claim(tx: Transaction, port: Port, kind: str, step: str, *, wave: str = OWNE
         step=step,
         source_id=port.node_id,
         destination_id=port.node_id if kind == Kind.RESTART else None,
-        wave=wave if kind in CONVERSIONS else "",
+        wave=wave or (OWNERS if kind in CONVERSIONS else ""),
     )
     tx.session.add(port.claim)
     port.instance.revision += 1
@@ -40,4 +40,4 @@ def ring(tx: Transaction, of: Claim) -> None:
     if of.kind in CONVERSIONS:
         tx.ring(bells.CONVERSION_BATCH, of.wave, str(of.source_id or "-"))
     else:
-        tx.ring(bells.OPERATION, of.operation_id)
+        tx.ring(bells.OPERATION, of.wave or of.operation_id)

@@ -146,9 +146,11 @@ def derive_zone(tx: Transaction, zone: Zone, asked_by: UUID | None = None) -> se
     members = nodes.nodes_of_zone(tx, zone.name)
     zone_prefixes = nodes.zone_prefixes(tx, zone.name)
     hypervisors = [node for node in members if node.role == "hypervisor"]
+    edges = [node.id for node in members if node.role == "edge"]
     for node in members:
         own = [prefix for prefix in (node.private_prefix, node.legacy_prefix) if prefix is not None]
         peers = [other.endpoint for other in hypervisors if other.id != node.id]
         wanted = snapshot.node_entries(node.role, own, zone_prefixes, peers, nat=zone.stack != "routed")
-        holds[node.id] = {node.id: wanted}
+        fenced_by = edges if node.fence else []
+        holds[node.id] = {**dict.fromkeys(fenced_by, snapshot.fence_entries(node.neighbours)), node.id: wanted}
     return entries.replace(tx, holds, dict.fromkeys(holds, asked_by) if asked_by else None)

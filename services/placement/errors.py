@@ -83,6 +83,55 @@ class PrefixExhausted(Conflict):
     code = "placement.node.addresses_exhausted"
 
 
+class NodeBusy(Conflict):
+    """Something else is being done to the node as a whole; wait for it, or cancel it."""
+
+    code = "placement.node.busy"
+    retryable = True
+
+
+class NodeEdge(Conflict):
+    """An edge cannot be held apart: it is what holds others apart."""
+
+    code = "placement.node.edge"
+
+
+class NodeFenced(Conflict):
+    """The node is fenced; unfence it first."""
+
+    code = "placement.node.fenced"
+
+
+class NodeNotFenced(Conflict):
+    """The node is not fenced: it may still be running what would be started elsewhere."""
+
+    code = "placement.node.not_fenced"
+
+
+class NodeLocalDisk(Conflict):
+    """The node's guests have disks that no other node can read."""
+
+    code = "placement.node.local_disk"
+
+
+class NodeNoRoom(Conflict):
+    """The instances of the node find no room elsewhere."""
+
+    code = "placement.node.no_room"
+
+
+class NodeNotHypervisor(Conflict):
+    """Only hypervisors have instances."""
+
+    code = "placement.node.not_hypervisor"
+
+
+class OperationFixed(Conflict):
+    """The Operation cannot be cancelled, paused or resumed now."""
+
+    code = "placement.operation.fixed"
+
+
 class FlavorUnknown(NotFound):
     """There is no such flavour."""
 

@@ -97,9 +97,12 @@ class Node(Base):
     zone: Mapped[str] = mapped_column(ForeignKey("zone.name"))
     role: Mapped[str]
     admin_state: Mapped[str] = mapped_column(default="enabled")
+    fence: Mapped[dict[str, Any] | None]  # evidence that nothing runs on it: `wire.Fence`
+    fenced_at: Mapped[datetime | None]  # the edges have read back that they hold it apart
     agent_url: Mapped[str]
     endpoint: Mapped[IPv4Address]
     endpoint_ipv6: Mapped[IPv6Address | None] = mapped_column(INET)
+    neighbours: Mapped[list[str]] = mapped_column(JSONB, default=list)  # its ends of its links to the edge
     private_prefix: Mapped[Prefix | None] = mapped_column(CIDR)
     legacy_prefix: Mapped[Prefix | None] = mapped_column(CIDR)
     traits: Mapped[list[str]] = mapped_column(JSONB, default=list)
@@ -133,6 +136,21 @@ class Heartbeat(Base):
 
     node_id: Mapped[UUID] = mapped_column(ForeignKey("node.id"), primary_key=True)
     seen_at: Mapped[datetime]
+    fabric: Mapped[bool | None]  # whether the edges have its routes; null: they do not say
+
+
+class NodeWork(Base):
+    """The Operation that is changing a node as a whole: one at a time, by the primary key."""
+
+    __tablename__ = "node_work"
+
+    node_id: Mapped[UUID] = mapped_column(ForeignKey("node.id"), primary_key=True)
+    operation_id: Mapped[str] = mapped_column(ForeignKey("operation.id"), unique=True)
+    kind: Mapped[str]
+    concurrency: Mapped[int] = mapped_column(default=1)  # drain: moves at a time
+    paused: Mapped[bool] = mapped_column(default=False)
+    total: Mapped[int] = mapped_column(default=0)  # instances it began with
+    started_at: Mapped[datetime] = mapped_column(default=now)
 
 
 class Inventory(Base):
@@ -284,7 +302,7 @@ class Claim(Base):
     entered_at: Mapped[datetime] = mapped_column(default=now)  # this step
     settled_at: Mapped[datetime | None]  # conversion: when nothing but time was missing at this step
     requested: Mapped[dict[str, Any]] = mapped_column(default=dict)  # create: the addresses asked for
-    wave: Mapped[str] = mapped_column(default="")  # conversion: on whose behalf, see `conversion.batches`
+    wave: Mapped[str] = mapped_column(default="", index=True)  # taken on together with others of it; "": by itself
     answered: Mapped[dict[str, Any]] = mapped_column(default=dict)  # conversion: what answered before the switch
 
 

@@ -20,6 +20,7 @@ class Kind(enum.StrEnum):
     START = "start"
     LIVE = "live"
     RESTART = "restart"
+    EVACUATE = "evacuate"  # from a node that is fenced: it counts as withdrawn
     STOP = "stop"
     DELETE = "delete"
 
@@ -42,6 +43,7 @@ PATHS: dict[Kind, tuple[Step, ...]] = {
     Kind.START: (Step.PREPARE, Step.ANNOUNCE, Step.DONE),
     Kind.LIVE: (Step.PREPARE, Step.SWITCH, Step.ANNOUNCE, Step.WITHDRAW, Step.DONE),
     Kind.RESTART: (Step.WITHDRAW, Step.PREPARE, Step.ANNOUNCE, Step.DONE),
+    Kind.EVACUATE: (Step.PREPARE, Step.ANNOUNCE, Step.DONE),
     Kind.STOP: (Step.WITHDRAW, Step.DONE),
     Kind.DELETE: (Step.WITHDRAW, Step.FORGET, Step.DONE),
 }
@@ -161,7 +163,7 @@ def seats(bound: UUID | None, passage: Passage | None) -> tuple[Seat, ...]:
     source, destination, step = passage.source, passage.destination, passage.step
     if step in {Step.REGISTER, Step.FORGET, Step.ABANDON} or (passage.kind is Kind.RESTART and step is Step.WITHDRAW):
         return ()
-    if passage.kind in {Kind.CREATE, Kind.START, Kind.RESTART} and destination:
+    if passage.kind in {Kind.CREATE, Kind.START, Kind.RESTART, Kind.EVACUATE} and destination:
         return (Seat(destination, PortState.ACTIVE, announces=step is Step.ANNOUNCE),)
     if passage.kind is Kind.LIVE and source and destination:
         if step is Step.WITHDRAW:

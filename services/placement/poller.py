@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 from uuid import UUID
 
@@ -19,7 +19,7 @@ from common.db import Database
 from common.errors import DomainError
 from common.tasks import Bells, celery
 from services.netagent.client import AsyncAgentClient
-from services.netagent.wire import Changes, State
+from services.netagent.wire import Changes, EdgeRoute, State
 from services.placement import bells, claims
 from services.placement.agents import dial
 from services.placement.conversion.steps import Stage
@@ -47,6 +47,8 @@ class Heard(Protocol):
     async def state(self) -> State: ...
 
     async def changes(self, after: int, wait_s: float) -> Changes: ...
+
+    async def edge_routes(self, prefixes: Sequence[str]) -> list[EdgeRoute]: ...
 
 
 class Poller:
@@ -83,7 +85,10 @@ class Poller:
                 self._watches[node.id] = asyncio.create_task(self._watch(node))
         answers = await asyncio.gather(*(self._ask(node) for node in fleet))
         heard = {node.id: state for node, state in zip(fleet, answers, strict=True) if state is not None}
-        await asyncio.to_thread(self._hear, heard)
+        edges = [node for node in fleet if node.role == "edge"]
+        views = await asyncio.gather(*(self._ask_fabric(edge, fleet) for edge in edges))
+        seen = {node_id: there for view in views for node_id, there in view.items()}
+        await asyncio.to_thread(self._hear, heard, seen)
 
     def _fleet(self) -> list[Node]:
         with self._db.transaction() as tx:
@@ -97,13 +102,26 @@ class Poller:
         except (DomainError, TimeoutError):
             return None
 
-    def _hear(self, heard: dict[UUID, State]) -> None:
+    async def _ask_fabric(self, edge: Node, fleet: Sequence[Node]) -> dict[UUID, bool]:
+        """Whether an edge has the routes of each hypervisor of its zone; nothing if it does not say."""
+        there = [(node, str(node.private_prefix)) for node in fleet if node.zone == edge.zone and node.private_prefix]
+        if not there:
+            return {}
+        try:
+            async with asyncio.timeout(self._poll_seconds):
+                routes = await self._client(edge).edge_routes([prefix for _, prefix in there])
+        except (DomainError, TimeoutError):
+            return {}
+        return {node.id: str(node.endpoint) in route.next_hops for (node, _), route in zip(there, routes, strict=True)}
+
+    def _hear(self, heard: dict[UUID, State], fabric: Mapping[UUID, bool]) -> None:
         with self._db.transaction() as tx:
             fleet = [node for node in nodes.all_nodes(tx) if node.id in heard]
             returned = {node.id for node in fleet if not nodes.up(node)}
             failing = entries.nodes_with_failures(tx)
             epoch = entries.epoch(tx)
             nodes.seen(tx, list(heard))
+            nodes.seen_by_edges(tx, fabric)
             for node in fleet:
                 if node.id in returned:
                     tx.ring(bells.NODE, str(node.id))

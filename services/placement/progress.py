@@ -1,11 +1,13 @@
 """Takes moves to their end, one step at a time: asks `move.next_step`, writes what it decides, and acts.
 
-A worker killed after any commit is resumed by another: every step re-reads, and writes only while the claim is still at
+Those of one wave go together: all that are due are stepped in one transaction, and each node is told in one Delta. A
+worker killed after any commit is resumed by another: every step re-reads, and writes only while the claim is still at
 the step it was judged at.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
@@ -15,17 +17,20 @@ import structlog
 from common.db import Database, Transaction
 from common.errors import Conflict, DomainError, Invalid, NotFound, Unavailable
 from services.ipam.client import IpamClient
-from services.placement import ledger, modes, move
+from services.placement import bells, ledger, modes, move
 from services.placement.address_sets import AddressSets, store_addresses
 from services.placement.conversion import adoption
-from services.placement.desired import announced_prefixes, derive_port, passage_of, port_facts
+from services.placement.desired import announced_prefixes, derive_ports, passage_of, port_facts
 from services.placement.edges import Edges
-from services.placement.model import Claim, Operation, Port
-from services.placement.move import Advance, Facts, Kind, Step
-from services.placement.store import instances, nodes, operations
-from services.placement.sync import NodeSync, pending
+from services.placement.model import Claim, Operation, Port, Prefix
+from services.placement.move import Advance, Facts, Kind, Step, Wait
+from services.placement.snapshot import PortFacts
+from services.placement.store import entries, instances, nodes, operations
+from services.placement.sync import NodeSync, describe
 
 log = structlog.get_logger()
+
+LARGEST = 200  # ports in one transaction
 
 
 class Progress:
@@ -38,95 +43,117 @@ class Progress:
         self._sync = sync
         self._sets = sets
 
-    def take(self, operation_id: str) -> None:
-        """Take an operation as far as it goes now."""
-        while self._step(operation_id):
-            pass
-
-    def _step(self, operation_id: str) -> bool:
-        """One step; False when there is nothing more to do now."""
+    def take(self, name: str) -> None:
+        """Take an Operation, or all those of a wave, as far as they go now."""
         with self._db.transaction() as tx:
-            claim = instances.claim_of_operation(tx, operation_id)
-            port = instances.port(tx, claim.port_id) if claim else None
-        if claim is None or port is None:
-            return False
-        if claim.step == Step.ABANDON:
-            return self._abandon(claim, port)
-        self._sync.ports([port.id])
-        try:
-            outside = self._outside_facts(claim, port)
-        except (Conflict, Invalid, NotFound) as error:
-            return self._refused(operation_id, error)
-        reached = self._judge(operation_id, Step(claim.step), outside)
-        if reached is Step.DONE:
-            self._sets.report(port.id)
-        return reached not in {None, Step.DONE}
+            port_ids = instances.claimed_by(tx, name)
+        for start in range(0, len(port_ids), LARGEST):
+            together = port_ids[start : start + LARGEST]
+            while together:
+                together = self._step(together)
 
-    def _judge(self, operation_id: str, judged: Step, outside: Facts) -> Step | None:
-        """The step reached; None when it must wait, or another worker ended it."""
+    def _step(self, port_ids: Sequence[UUID]) -> list[UUID]:
+        """One step of each port that is due; those that have another one at once."""
+        self._sync.ports(port_ids)
         with self._db.transaction() as tx:
-            claim = instances.claim_of_operation(tx, operation_id, lock=True)
-            operation = operations.get(tx, operation_id, lock=True)
-            if claim is None or operation is None:
-                return None
-            if claim.step != judged:
-                return Step(claim.step)
-            facts = replace(outside, pending=pending(tx, claim.port_id))
-            decision = move.next_step(Kind(claim.kind), judged, facts)
-            if isinstance(decision, Advance):
-                self._advance(tx, claim, operation, decision.step)
-                return decision.step
-            operation.wait(decision.code, decision.text, decision.unblock)
-            return None
+            ports = [port for port in instances.ports(tx, port_ids) if passage_of(port.claim) is not None]
+            announced = {port.id: announced_prefixes(facts) for port, facts in _with_facts(tx, ports)}
+        again, outside = [], self._ask_fabric(ports, announced)
+        for port in ports:
+            claim = _claim(port)
+            try:
+                if claim.step in {Step.REGISTER, Step.FORGET}:
+                    outside[port.id] = self._ask_ledger(port, claim)
+                elif claim.step == Step.ABANDON:
+                    self._abandon(claim, port)
+            except (Conflict, Invalid, NotFound) as error:
+                outside.pop(port.id)
+                again += [port.id] if self._refused(claim.operation_id, error) else []
+        judged = {port.id: Step(_claim(port).step) for port in ports if port.id in outside}
+        with self._db.transaction() as tx:
+            reached = self._judge(tx, judged, outside)
+        for port_id in (port_id for port_id, step in reached.items() if step is Step.DONE):
+            self._sets.report(port_id)
+        return [*again, *(port_id for port_id, step in reached.items() if step is not Step.DONE)]
 
-    def _outside_facts(self, claim: Claim, port: Port) -> Facts:
-        """What the ledger or the edge must be asked for at this step. Raises the ledger's refusal."""
+    # --- asking ------------------------------------------------------------------------------------------------------
+
+    def _ask_fabric(self, ports: Sequence[Port], announced: Mapping[UUID, Sequence[Prefix]]) -> dict[UUID, Facts]:
+        """Whether the edge's kernel sends every announced address to its destination, and there alone."""
+        facts = {port.id: Facts() for port in ports}
+        by_zone: dict[str, list[Port]] = {}
+        for port in ports:
+            if _claim(port).step == Step.ANNOUNCE:
+                by_zone.setdefault(port.instance.zone, []).append(port)
+        for zone, waiting in by_zone.items():
+            destinations = {port.id: _claim(port).destination_id for port in waiting}
+            prefixes = [prefix for port in waiting for prefix in announced[port.id]]
+            try:
+                view = self._edges.view(zone, prefixes, {node for node in destinations.values() if node})
+            except Unavailable as error:
+                facts |= {port.id: Facts(silent=error.message) for port in waiting}
+                continue
+            for port_id, node in destinations.items():
+                facts[port_id] = Facts(converged=node is None or view.all_send(announced[port_id], node))
+        return facts
+
+    def _ask_ledger(self, port: Port, claim: Claim) -> Facts:
+        """Tell the ledger of a port's coming or going. Raises its refusal."""
         try:
-            if claim.step == Step.REGISTER:
-                allocate = claim.requested.get("allocate", [])
-                fetched = ledger.register(self._ipam, port, claim.operation_id, _given(claim), allocate)
-                with self._db.transaction() as tx:
-                    locked = instances.port(tx, port.id, lock=True)
-                    if locked is not None:
-                        store_addresses(tx, locked, fetched)
-                return Facts(ledger_done=True)
             if claim.step == Step.FORGET:
                 self._ipam.delete_target(port.kind, port.target_id)
                 return Facts(ledger_done=True)
-            if claim.step == Step.ANNOUNCE:
-                return Facts(converged=self._converged(claim, port))
+            allocate = claim.requested.get("allocate", [])
+            fetched = ledger.register(self._ipam, port, claim.operation_id, _given(claim), allocate)
         except Unavailable as error:
             log.warning("operation.waits", operation=claim.operation_id, step=claim.step, error=error.message)
             return Facts(silent=error.message)
-        return Facts()
-
-    def _converged(self, claim: Claim, port: Port) -> bool:
-        """Whether the edge's kernel sends every announced address of the port to the destination, and there alone."""
-        if claim.destination_id is None:
-            return True
         with self._db.transaction() as tx:
-            prefixes = announced_prefixes(port_facts(tx, [port])[port.id])
-        view = self._edges.view(port.instance.zone, prefixes, {claim.destination_id})
-        return view.all_send(prefixes, claim.destination_id)
+            locked = instances.port(tx, port.id, lock=True)
+            if locked is not None:
+                store_addresses(tx, locked, fetched)
+        return Facts(ledger_done=True)
 
-    def _advance(self, tx: Transaction, claim: Claim, operation: Operation, step: Step) -> None:
-        port = instances.port(tx, claim.port_id, lock=True)
-        if port is None:
-            return
-        passage = passage_of(claim)
-        assert passage is not None  # noqa: S101  the claim is there
+    # --- judging -----------------------------------------------------------------------------------------------------
+
+    def _judge(self, tx: Transaction, judged: Mapping[UUID, Step], outside: Mapping[UUID, Facts]) -> dict[UUID, Step]:
+        """The step each port has reached that went on; one at another step than judged is another worker's by now."""
+        ports = [port for port in instances.ports(tx, list(judged), lock=True) if passage_of(port.claim) is not None]
+        of_claims = operations.named(tx, [_claim(port).operation_id for port in ports])
+        behind = entries.pending(tx, [port.id for port in ports])
+        reached: dict[UUID, Step] = {}
+        changed = []
+        for port in ports:
+            claim = _claim(port)
+            operation = of_claims[claim.operation_id]
+            if claim.step != judged[port.id]:
+                reached[port.id] = Step(claim.step)
+                continue
+            facts = replace(outside[port.id], pending=describe(behind[port.id]))
+            match move.next_step(Kind(claim.kind), judged[port.id], facts):
+                case Advance(step):
+                    reached[port.id] = step
+                    if self._enter(tx, port, claim, operation, step):
+                        changed.append(port)
+                case Wait() as wait:
+                    operation.wait(wait.code, wait.text, wait.unblock)
+        tx.session.flush()
+        derive_ports(tx, changed)
+        return reached
+
+    def _enter(self, tx: Transaction, port: Port, claim: Claim, operation: Operation, step: Step) -> bool:
+        """Whether the port is still there, so that its entries are to be derived."""
+        kind = Kind(claim.kind)
         if step is Step.DONE:
-            self._finish(tx, port, claim, operation)
-            return
-        if passage.kind is Kind.RESTART and step is Step.PREPARE:  # no node holds anything of it
+            return self._finish(tx, port, claim, operation)
+        if kind is Kind.RESTART and step is Step.PREPARE:  # no node holds anything of it
             adoption.adopt(tx, port)
         claim.step, claim.entered_at = step, datetime.now(UTC)
-        operation.reach(step, move.progress(passage.kind, step))
-        tx.session.flush()
-        derive_port(tx, port)
+        operation.reach(step, move.progress(kind, step))
+        return True
 
     @staticmethod
-    def _finish(tx: Transaction, port: Port, claim: Claim, operation: Operation) -> None:
+    def _finish(tx: Transaction, port: Port, claim: Claim, operation: Operation) -> bool:
         instance = port.instance
         kind = Kind(claim.kind)
         if kind is not Kind.RESTART:  # which keeps what it holds of its node
@@ -135,15 +162,16 @@ class Progress:
                 instances.free_node_addresses(tx, port, keep=claim.destination_id)
         port.node_id = claim.destination_id
         instance.revision += 1
+        for node_id in {claim.source_id, claim.destination_id} & nodes.worked_on(tx):
+            tx.ring(bells.NODE_WORK, str(node_id))
         destination = nodes.node(tx, claim.destination_id) if claim.destination_id else None
         operation.succeed({"hypervisor": destination.name if destination else None})
         if kind is Kind.DELETE:
             tx.session.delete(instance)
-        else:
-            tx.session.delete(claim)
-            port.claim = None
-            tx.session.flush()
-            derive_port(tx, port)
+            return False
+        tx.session.delete(claim)
+        port.claim = None
+        return True
 
     def _refused(self, operation_id: str, error: DomainError) -> bool:
         """The ledger refuses a creation's addresses: from now on it is abandoned, whatever another worker is about."""
@@ -155,23 +183,32 @@ class Progress:
             claim.requested = {**claim.requested, "refusal": {"code": error.code, "message": error.message}}
         return True
 
-    def _abandon(self, claim: Claim, port: Port) -> bool:
+    def _abandon(self, claim: Claim, port: Port) -> None:
         """Leave nothing of a creation behind, neither here nor in the ledger, and say why."""
         try:
             ledger.undo(self._ipam, port, _given(claim))
         except Unavailable as error:
             log.warning("operation.waits", operation=claim.operation_id, step=claim.step, error=error.message)
-            return False
+            return
         with self._db.transaction() as tx:
             current = instances.claim_of_operation(tx, claim.operation_id, lock=True)
             operation = operations.get(tx, claim.operation_id, lock=True)
             locked = instances.port(tx, claim.port_id, lock=True)
             if current is None or operation is None or locked is None:
-                return False
+                return
             nodes.free(tx, current.consumer)
             operation.fail(**current.requested["refusal"])
             tx.session.delete(locked.instance)
-        return False
+
+
+def _claim(port: Port) -> Claim:
+    assert port.claim is not None  # noqa: S101  ports are chosen by it
+    return port.claim
+
+
+def _with_facts(tx: Transaction, ports: Sequence[Port]) -> list[tuple[Port, PortFacts]]:
+    facts = port_facts(tx, ports)
+    return [(port, facts[port.id]) for port in ports]
 
 
 def _given(claim: Claim) -> list[UUID]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from uuid import UUID
 
@@ -67,6 +67,27 @@ def candidates(
         if host.schedulable and host.id not in exclude and required <= host.traits and host.fits(resources)
     ]
     return sorted(able, key=lambda host: (-_headroom(host, resources), host.name))
+
+
+def unplaced(hosts: Iterable[Host], needs: Sequence[Mapping[str, int]]) -> int:
+    """How many of these consumers would find no room on `hosts`, placed one after the other."""
+    left = {host.id: host for host in hosts}
+    homeless = 0
+    for needed in needs:
+        found = candidates(left.values(), needed)
+        if found:
+            left[found[0].id] = with_less(found[0], needed)
+        else:
+            homeless += 1
+    return homeless
+
+
+def with_less(host: Host, resources: Mapping[str, int]) -> Host:
+    """The host once `resources` are taken of it."""
+    supplies = {
+        name: replace(supply, used=supply.used + resources.get(name, 0)) for name, supply in host.supplies.items()
+    }
+    return replace(host, supplies=supplies)
 
 
 def _headroom(host: Host, resources: Mapping[str, int]) -> Fraction:

@@ -178,6 +178,11 @@ def _mappings(facts: PortFacts) -> list[wire.Entry]:
     return found
 
 
+def fence_entries(neighbours: Sequence[str]) -> list[wire.Entry]:
+    """What an edge holds of a node that is held apart: each of its links is down."""
+    return [wire.Fence(IPv4Address(neighbour)) for neighbour in neighbours]
+
+
 def node_entries(
     role: str, own: Sequence[Prefix], zone_prefixes: Sequence[Prefix], peers: Sequence[IPv4Address], *, nat: bool
 ) -> list[wire.Entry]:

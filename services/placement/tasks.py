@@ -22,6 +22,7 @@ def use_cases(reconciler: Reconciler) -> dict[str, Callable[..., None]]:
         bells.NODE: lambda node_id: reconciler.sync.node(UUID(node_id)),
         bells.RESYNC: lambda node_id: reconciler.sync.whole(UUID(node_id)),
         bells.OPERATION: reconciler.progress.take,
+        bells.NODE_WORK: lambda node_id: reconciler.works.take(UUID(node_id)),
         bells.CONVERSION: lambda conversion_id: reconciler.zones.take(UUID(conversion_id)),
         bells.CONVERSION_BATCH: lambda wave, node: reconciler.ports.take(Batch(wave, node)),
         bells.REPORT: lambda port_id: reconciler.sets.report(UUID(port_id)),

@@ -32,10 +32,12 @@ class NodeRole(enum.StrEnum):
 
 
 class AdminState(enum.StrEnum):
-    """What people want of a node."""
+    """What people want of a node. `disabled`: it takes no more instances; `draining`, `drained`: nor keeps any."""
 
     ENABLED = "enabled"
     DISABLED = "disabled"
+    DRAINING = "draining"
+    DRAINED = "drained"
 
 
 class Condition(enum.StrEnum):
@@ -43,6 +45,27 @@ class Condition(enum.StrEnum):
 
     UP = "up"
     UNREACHABLE = "unreachable"
+
+
+class EvidenceKind(enum.StrEnum):
+    """Why it is certain that nothing runs on a node any more."""
+
+    POWER_OFF = "power_off"
+    OPERATOR = "operator"
+
+
+class Evidence(Body):
+    """Silence is none. `ref`: where it can be looked up: a ticket, a power controller's answer."""
+
+    kind: EvidenceKind
+    ref: str = Field(min_length=1, max_length=255)
+
+
+class Fence(Evidence):
+    """Why, by whom and when a node was fenced."""
+
+    by: str
+    at: datetime
 
 
 class Mode(enum.StrEnum):
@@ -113,9 +136,14 @@ class Node(BaseModel):
     role: NodeRole
     admin_state: AdminState
     condition: Condition
+    fabric: Condition | None = Field(description="As its edges see it; null: they do not say.")
+    fence: Fence | None = Field(description="Asked for: the edges are to hold it apart.")
+    fenced: bool = Field(description="Read back: the edges hold it apart, and it counts as withdrawn.")
+    operation: str | None = Field(description="The Operation that is changing it as a whole.")
     agent_url: str
     endpoint: str = Field(description="The node's address in the fabric.", examples=["172.31.1.2"])
     endpoint_ipv6: str | None = Field(description="The same in IPv6: the next hop of what it announces.")
+    neighbours: list[str] = Field(description="Its ends of its links to the edge.")
     private_prefix: str | None = Field(None, description="Node-bound IPv4 of its NAT guests.")
     legacy_prefix: str | None = Field(None, description="Node-bound IPv6 of its NAT guests: it changes on moves.")
     inventories: list[Inventory]
@@ -140,6 +168,9 @@ class NodePut(Body):
     agent_url: str = Field(pattern=r"^https://")
     endpoint: str
     endpoint_ipv6: str | None = None
+    neighbours: list[str] = Field(
+        [], max_length=64, description="Its ends of its links to the edge; its endpoint, if none."
+    )
     private_prefix: str | None = None
     legacy_prefix: str | None = None
     inventories: list[Inventory] = Field([])
@@ -147,7 +178,19 @@ class NodePut(Body):
 
 
 class NodeUpdate(Body):
+    """`enabled` or `disabled`: draining has a verb of its own."""
+
     admin_state: AdminState
+
+
+class NodeFence(Body):
+    evidence: Evidence
+
+
+class NodeDrain(Body):
+    """Moves every running instance elsewhere, live."""
+
+    concurrency: int = Field(4, ge=1, le=64, description="Moves at a time.")
 
 
 # --- flavours, instances ---------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from ipaddress import ip_network
 from typing import Any, cast
 from uuid import UUID, uuid5
@@ -166,17 +167,17 @@ class Controller:
         return ok(self.request(who, "GET", path, params=params))
 
     def post(self, path: str, body: Any = None, who: str = "red", **kwargs: Any) -> httpx.Response:
-        self.hear()  # however long the story took so far
         return self.request(who, "POST", path, json={} if body is None else body, **kwargs)
 
     # --- stories -----------------------------------------------------------------------------------------------------
 
     def hear(self) -> None:
-        """Every agent that answers was just heard."""
+        """Every agent that answers is heard, for as long as the story takes."""
         answering = [agent.id for agent in self.fleet.agents.values() if not agent.cut]
         silent = [agent.id for agent in self.fleet.agents.values() if agent.cut]
         with self.database.transaction() as tx:
             nodes.seen(tx, answering)
+            tx.session.execute(update(Heartbeat).values(seen_at=Heartbeat.seen_at + timedelta(hours=1)))
             tx.session.execute(delete(Heartbeat).where(Heartbeat.node_id.in_(silent)))
 
     def settle(self) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import select, update
 
-from dataplane.entries import Forward
-from services.netagent.wire import Changes, State
+from dataplane.entries import Anchor, Forward
+from services.netagent.wire import Changes, EdgeRoute, State
 from services.placement import bells
 from services.placement.model import Heartbeat, Node
 from services.placement.poller import DIFFERENT_POLLS, Poller, is_resync_due
@@ -41,6 +41,9 @@ class Line:
         await asyncio.sleep(wait_s)
         return Changes(next=after)
 
+    async def edge_routes(self, prefixes: Sequence[str]) -> list[EdgeRoute]:
+        return self._agent.edge_routes(prefixes)
+
 
 def poll(cloud: Controller, rounds: int = 1) -> None:
     poller = Poller(cloud.database, lambda node: Line(cloud.fleet.agents[node.id]), PERIOD_S)
@@ -67,6 +70,16 @@ def test_a_silent_node_is_unreachable_and_no_other_is(cloud: Controller) -> None
     poll(cloud)
     seen = conditions(cloud)
     assert {name for name, condition in seen.items() if condition != "up"} == {"hypervisor-2"}
+
+
+def test_the_edges_own_view_of_a_node_stands_beside_its_heartbeat(cloud: Controller) -> None:
+    poll(cloud)
+    seen = {node["name"]: node["fabric"] for node in cloud.get("/nodes")["items"]}
+    assert {name for name, fabric in seen.items() if fabric == "up"} == {f"hypervisor-{n}" for n in (1, 2, 3)}
+    cloud.fleet["hypervisor-2"].kernel.table(Anchor).clear()
+    poll(cloud)
+    node = next(node for node in cloud.get("/nodes")["items"] if node["name"] == "hypervisor-2")
+    assert (node["condition"], node["fabric"]) == ("up", "unreachable")
 
 
 def test_a_node_that_returns_is_brought_up_to_date(cloud: Controller) -> None:

@@ -32,6 +32,7 @@ def upgrade() -> None:
     add("node_address", "carried", sa.Boolean(), "false")
     add("claim", "entered_at", TIME, "now()")
     add("claim", "wave", sa.String(), "''")
+    op.create_index("ix_claim_wave", "claim", ["wave"])
     add("claim", "answered", JSONB, "'{}'")
     op.drop_index("ix_operation_unfinished", table_name="operation")
     op.create_table(
@@ -109,6 +110,7 @@ def downgrade() -> None:
         ["id"],
         postgresql_where=sa.text("state NOT IN ('succeeded', 'failed', 'cancelled')"),
     )
+    op.drop_index("ix_claim_wave", table_name="claim")
     for name in ("answered", "wave", "entered_at"):
         op.drop_column("claim", name)
     op.drop_column("node_address", "carried")

@@ -34,7 +34,7 @@ from services.placement.conversion.steps import (
 from services.placement.desired import derive_ports
 from services.placement.edges import Edges, EdgeView
 from services.placement.model import Claim, Operation, Port, PortConversion, Prefix
-from services.placement.store import conversions, entries, instances
+from services.placement.store import conversions, entries, instances, operations
 from services.placement.store.conversions import Batch
 from services.placement.store.entries import Behind
 from services.placement.sync import NodeSync, describe
@@ -124,13 +124,13 @@ class PortConversions:
     def _judge(self, tx: Transaction, port_ids: Sequence[UUID], outside: Outside) -> _Judged:
         judged = _Judged()
         ports = [port for port in instances.ports(tx, port_ids, lock=True) if port.claim is not None]
-        operations = conversions.operations_of(tx, [port.claim.operation_id for port in ports if port.claim])
-        rows = conversions.of_operations(tx, operations)
+        of_claims = operations.named(tx, [port.claim.operation_id for port in ports if port.claim])
+        rows = conversions.of_operations(tx, of_claims)
         behind = entries.pending(tx, [port.id for port in ports])
         changed = []
         for port in ports:
             assert port.claim is not None  # noqa: S101  chosen above
-            claim, operation = port.claim, operations[port.claim.operation_id]
+            claim, operation = port.claim, of_claims[port.claim.operation_id]
             at = (claim.kind, Stage[claim.step.upper()]) if claim.kind in steps.CONVERSIONS else None
             if at != outside.stages[port.id]:
                 judged.advanced = True  # another worker was faster
@@ -259,7 +259,9 @@ def _finish(port: Port, claim: Claim, operation: Operation, row: PortConversion 
     failure = claim.requested.get("failed")
     if claim.kind == CONVERT:
         operation.reach("verified", 1.0)
-    if failure:
+    if claim.requested.get("cancelled"):
+        operation.cancel()
+    elif failure:
         operation.fail(failure["code"], f"rolled back: {failure['text']}")
         operation.result = result
     else:

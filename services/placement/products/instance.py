@@ -36,20 +36,16 @@ from services.placement.errors import (
     SameHypervisor,
     ZoneUnknown,
 )
-from services.placement.model import Claim, Flavor, Instance, Operation, Port, Prefix, Zone
+from services.placement.model import Claim, Instance, Operation, Port, Prefix, Zone
 from services.placement.move import Kind, first_step
 from services.placement.node_addresses import lowest_free
+from services.placement.service import flavors
 from services.placement.service.operations import operation_wire, project_of
 from services.placement.snapshot import PortFacts
 from services.placement.store import conversions, instances, nodes
 
 KIND = "instance"
 NODE_NAMES = re.compile(r"^(z\d+-)?(internet|edge|control|(gateway|hypervisor)-\d+)$")
-
-
-def resources(flavor: Flavor) -> dict[str, int]:
-    """What an instance of `flavor` takes of a node, in OpenStack Placement's classes and units."""
-    return {"VCPU": flavor.vcpus, "MEMORY_MB": flavor.memory_mb, "DISK_GB": flavor.disk_gb}
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------
@@ -294,12 +290,18 @@ def _place(tx: Transaction, principal: Principal, port: Port, claim: Claim, want
     """Choose the destination and hold its capacity and node-bound addresses for the claim."""
     if wanted is not None and claim.kind != Kind.LIVE and "operator" not in principal.roles:
         raise HypervisorChosen("only an operator chooses the hypervisor; leave it out")
-    needed = resources(port.instance.flavor)
+    needed = flavors.resources(port.instance.flavor)
     node_id = _named(tx, port, wanted, needed) if wanted is not None else _any(tx, port, needed)
-    nodes.allocate(tx, claim.consumer, node_id, port.instance.project, needed)
+    hold(tx, port, node_id)
+
+
+def hold(tx: Transaction, port: Port, node_id: UUID) -> None:
+    """A node becomes the destination of a port's claim, which holds its capacity and node-bound addresses there."""
+    assert port.claim is not None  # noqa: S101  it is what holds them
+    nodes.allocate(tx, port.claim.consumer, node_id, port.instance.project, flavors.resources(port.instance.flavor))
     for prefix in _node_addresses(tx, port, node_id):
         instances.give_node_address(tx, port, node_id, prefix)
-    claim.destination_id = node_id
+    port.claim.destination_id = node_id
     tx.session.flush()
 
 
@@ -312,7 +314,7 @@ def _any(tx: Transaction, port: Port, needed: dict[str, int]) -> UUID:
     exclude = frozenset({port.node_id} if port.node_id else ())
     hosts = nodes.hosts(tx, zone)
     for candidate in scheduler.candidates(hosts, needed, exclude=exclude):
-        if _locked(tx, zone, candidate.id).fits(needed) and _has_addresses(tx, port, candidate.id):
+        if _locked(tx, zone, candidate.id).fits(needed) and has_addresses(tx, port, candidate.id):
             return candidate.id
     silent = [host.name for host in hosts if host.enabled and not host.up and host.id not in exclude]
     if silent:
@@ -341,7 +343,8 @@ def _named(tx: Transaction, port: Port, name: str, needed: dict[str, int]) -> UU
     return node.id
 
 
-def _has_addresses(tx: Transaction, port: Port, node_id: UUID) -> bool:
+def has_addresses(tx: Transaction, port: Port, node_id: UUID) -> bool:
+    """Whether a node has the node-bound addresses left that a port needs there."""
     try:
         _node_addresses(tx, port, node_id)
     except PrefixExhausted:

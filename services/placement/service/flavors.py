@@ -12,6 +12,11 @@ from services.placement.model import Flavor
 from services.placement.store import instances
 
 
+def resources(flavor: Flavor) -> dict[str, int]:
+    """What an instance of `flavor` takes of a node, in OpenStack Placement's classes and units."""
+    return {"VCPU": flavor.vcpus, "MEMORY_MB": flavor.memory_mb, "DISK_GB": flavor.disk_gb}
+
+
 def create_flavor(tx: Transaction, body: wire.FlavorCreate) -> wire.Flavor:
     flavor = Flavor(**body.model_dump())
     tx.session.add(flavor)

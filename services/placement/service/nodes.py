@@ -7,21 +7,34 @@ from uuid import UUID
 
 from sqlalchemy.exc import IntegrityError
 
+from common.auth import Principal
 from common.db import Transaction, violated
 from common.web import Page, Paging, check_revision
-from services.placement import bells, wire
+from services.placement import bells, scheduler, wire
 from services.placement.desired import derive_zone
 from services.placement.errors import (
+    NodeBusy,
+    NodeEdge,
+    NodeFenced,
     NodeImmutable,
     NodeInvalid,
+    NodeLocalDisk,
+    NodeNoRoom,
+    NodeNotFenced,
+    NodeNotHypervisor,
     NodeTaken,
     NodeUnknown,
     PrefixInUse,
     PrefixOverlap,
     ZoneUnknown,
 )
-from services.placement.model import Inventory, Node, Prefix
-from services.placement.store import entries, instances, nodes
+from services.placement.fleet.steps import Work
+from services.placement.model import Inventory, Node, NodeWork, Prefix, Zone, now
+from services.placement.service import flavors
+from services.placement.service.operations import operation_wire
+from services.placement.store import entries, instances, nodes, operations
+
+LOCAL_DISK_TRAIT = "CUSTOM_LOCAL_DISK"
 
 
 def put_node(tx: Transaction, node_id: UUID, body: wire.NodePut, expected: int | None) -> wire.Node:
@@ -33,6 +46,7 @@ def put_node(tx: Transaction, node_id: UUID, body: wire.NodePut, expected: int |
     if zone is None:
         raise ZoneUnknown(f"there is no zone {body.zone!r}")
     endpoint, endpoint_ipv6, private, legacy = _addressing(body)
+    neighbours = _neighbours(body)
     node = nodes.node(tx, node_id, lock=True)
     joins = node is None
     if node is None:
@@ -43,6 +57,7 @@ def put_node(tx: Transaction, node_id: UUID, body: wire.NodePut, expected: int |
     _check_prefixes(tx, node, private, legacy)
     node.agent_url, node.endpoint, node.endpoint_ipv6 = body.agent_url, endpoint, endpoint_ipv6
     node.private_prefix, node.legacy_prefix = private, legacy
+    node.neighbours = neighbours
     node.traits = sorted(set(body.traits))
     offered = {item.resource_class: item for item in body.inventories}
     node.inventories = [Inventory(node_id=node_id, **item.model_dump()) for item in offered.values()]
@@ -99,13 +114,155 @@ def _addressing(body: wire.NodePut) -> tuple[IPv4Address, IPv6Address | None, Pr
     return endpoint, endpoint_ipv6, private, legacy
 
 
+def _neighbours(body: wire.NodePut) -> list[str]:
+    try:
+        return [str(IPv4Address(neighbour)) for neighbour in body.neighbours or [body.endpoint]]
+    except ValueError as error:
+        raise NodeInvalid(str(error)) from error
+
+
 def update_node(tx: Transaction, node_id: UUID, body: wire.NodeUpdate, expected: int | None) -> wire.Node:
-    node = _node(tx, node_id, lock=True)
-    check_revision(expected, node.revision)
+    """Raises NodeInvalid, or NodeBusy while it is drained."""
+    if body.admin_state in {wire.AdminState.DRAINING, wire.AdminState.DRAINED}:
+        raise NodeInvalid("draining has a verb of its own: send `:drain`")
+    node = _free(tx, node_id, expected)
     if node.admin_state != body.admin_state:
         node.admin_state = body.admin_state
         node.revision += 1
     return node_wire(tx, node)
+
+
+def fence(
+    tx: Transaction, principal: Principal, node_id: UUID, body: wire.NodeFence, expected: int | None
+) -> wire.Operation:
+    """Have the edges hold a node apart, which its operator says is dead. Raises NodeEdge, NodeFenced, NodeBusy.
+
+    A drain of it ends: what is left on it is to be evacuated.
+    """
+    zone, node = _with_zone(tx, node_id, expected)
+    if node.role == wire.NodeRole.EDGE:
+        raise NodeEdge(f"{node.name} is an edge")
+    if node.fence is not None:
+        raise NodeFenced(f"{node.name} is fenced already, by {node.fence['by']}")
+    work = nodes.work(tx, node_id, lock=True)
+    if work is not None and work.kind == Work.DRAIN:
+        _end(tx, node, work, "fenced meanwhile")
+    evidence = wire.Fence(**body.evidence.model_dump(), by=principal.subject, at=now())
+    node.fence = evidence.model_dump(mode="json")
+    return _begin(tx, principal, zone, node, Work.FENCE)
+
+
+def unfence(tx: Transaction, principal: Principal, node_id: UUID, expected: int | None) -> wire.Operation:
+    """Let a node in again, once it has withdrawn what is no longer its. Raises NodeNotFenced, NodeBusy."""
+    zone, node = _with_zone(tx, node_id, expected)
+    if node.fence is None:
+        raise NodeNotFenced(f"{node.name} is not fenced")
+    return _begin(tx, principal, zone, node, Work.UNFENCE)
+
+
+def evacuate(tx: Transaction, principal: Principal, node_id: UUID, expected: int | None) -> wire.Operation:
+    """Start everything that a fenced node ran elsewhere. Raises NodeNotFenced, NodeLocalDisk, NodeBusy."""
+    zone, node = _hypervisor(tx, node_id, expected)
+    if node.fenced_at is None or node.fence is None:
+        raise NodeNotFenced(f"{node.name} is not fenced: it may still be running its instances")
+    if LOCAL_DISK_TRAIT in node.traits:
+        raise NodeLocalDisk(f"{node.name} keeps its guests' disks to itself (trait {LOCAL_DISK_TRAIT})")
+    return _begin(tx, principal, zone, node, Work.EVACUATE)
+
+
+def drain(
+    tx: Transaction, principal: Principal, node_id: UUID, body: wire.NodeDrain, expected: int | None
+) -> wire.Operation:
+    """Move every running instance of a node elsewhere. Raises NodeFenced, NodeNoRoom, NodeBusy."""
+    zone, node = _hypervisor(tx, node_id, expected)
+    if node.fence is not None:
+        raise NodeFenced(f"{node.name} is fenced: evacuate it")
+    there = instances.on_node(tx, node.id)
+    needed = [flavors.resources(port.instance.flavor) for port in there]
+    others = [host for host in nodes.hosts(tx, node.zone) if host.id != node.id]
+    unplaced = scheduler.unplaced(others, needed)
+    if unplaced:
+        raise NodeNoRoom(f"{unplaced} of {len(there)} instances of {node.name} find no room on another hypervisor")
+    node.admin_state = wire.AdminState.DRAINING
+    return _begin(tx, principal, zone, node, Work.DRAIN, body.concurrency)
+
+
+def undrain(tx: Transaction, node_id: UUID, expected: int | None) -> wire.Node:
+    """Let a node take instances again; a drain that goes on ends here. Raises NodeFenced, NodeBusy."""
+    node = _node(tx, node_id, lock=True)
+    check_revision(expected, node.revision)
+    if node.fence is not None:
+        raise NodeFenced(f"{node.name} is fenced; unfence it first")
+    work = nodes.work(tx, node_id, lock=True)
+    if work is not None and work.kind != Work.DRAIN:
+        raise NodeBusy(f"{node.name} is being changed by {work.operation_id}")
+    if work is not None:
+        _end(tx, node, work, "undrained meanwhile")
+    node.admin_state = wire.AdminState.ENABLED
+    node.revision += 1
+    return node_wire(tx, node)
+
+
+def cancel_drain(tx: Transaction, work: NodeWork) -> None:
+    """Moves that have begun go on to their end; the node takes instances again."""
+    node = _node(tx, work.node_id, lock=True)
+    node.admin_state = wire.AdminState.ENABLED
+    node.revision += 1
+    _end(tx, node, work, None)
+
+
+def _end(tx: Transaction, node: Node, work: NodeWork, because: str | None) -> None:
+    operation = operations.get(tx, work.operation_id, lock=True)
+    if operation is not None and because:
+        operation.fail("placement.operation.preempted", f"{node.name} was {because}")
+    elif operation is not None:
+        operation.cancel()
+    tx.session.delete(work)
+    tx.session.flush()
+
+
+def _with_zone(tx: Transaction, node_id: UUID, expected: int | None) -> tuple[Zone, Node]:
+    """The node and its zone, both ours: what all of the zone's nodes hold is about to change."""
+    zone = nodes.zone(tx, _node(tx, node_id).zone, lock=True)
+    assert zone is not None  # noqa: S101  a foreign key
+    node = _node(tx, node_id, lock=True)
+    check_revision(expected, node.revision)
+    return zone, node
+
+
+def _hypervisor(tx: Transaction, node_id: UUID, expected: int | None) -> tuple[Zone, Node]:
+    zone, node = _with_zone(tx, node_id, expected)
+    if node.role != wire.NodeRole.HYPERVISOR:
+        raise NodeNotHypervisor(f"{node.name} is a {node.role}")
+    return zone, node
+
+
+def _free(tx: Transaction, node_id: UUID, expected: int | None) -> Node:
+    node = _node(tx, node_id, lock=True)
+    check_revision(expected, node.revision)
+    work = nodes.work(tx, node_id)
+    if work is not None:
+        raise NodeBusy(f"{node.name} is being changed by {work.operation_id}")
+    return node
+
+
+def _begin(
+    tx: Transaction, principal: Principal, zone: Zone, node: Node, kind: Work, concurrency: int = 1
+) -> wire.Operation:
+    """The Operation that changes a node as a whole from now on. Raises NodeBusy."""
+    _free(tx, node.id, None)
+    operation = operations.add(tx, f"node.{kind}", f"/placement/v1/nodes/{node.id}", principal.project)
+    operation.reach(kind, 0.0)
+    there = len(instances.on_node(tx, node.id)) if kind in {Work.EVACUATE, Work.DRAIN} else 0
+    tx.session.add(
+        NodeWork(node_id=node.id, operation_id=operation.id, kind=kind, concurrency=concurrency, total=there)
+    )
+    node.revision += 1
+    tx.session.flush()
+    if kind is Work.FENCE:
+        derive_zone(tx, zone)  # whose work it is to tell the edges
+    tx.ring(bells.NODE_WORK, str(node.id))
+    return operation_wire(operation)
 
 
 def get_node(tx: Transaction, node_id: UUID) -> wire.Node:
@@ -125,17 +282,24 @@ def list_nodes(
     found = nodes.nodes(tx, paging.limit + 1, paging.key(str, UUID), zone, role, name)
     used = nodes.usage(tx, [node.id for node in found])
     counts = nodes.instance_counts(tx, [node.id for node in found])
-    shown = [_node_wire(node, used, counts, entries.failures(tx, node.id)) for node in found]
+    busy = {work.node_id: work.operation_id for work in nodes.works(tx)}
+    shown = [_node_wire(node, used, counts, entries.failures(tx, node.id), busy.get(node.id)) for node in found]
     return paging.page(shown, key=lambda node: [node.name, str(node.id)])
 
 
 def node_wire(tx: Transaction, node: Node) -> wire.Node:
     used = nodes.usage(tx, [node.id])
-    return _node_wire(node, used, nodes.instance_counts(tx, [node.id]), entries.failures(tx, node.id))
+    work = nodes.work(tx, node.id)
+    counts = nodes.instance_counts(tx, [node.id])
+    return _node_wire(node, used, counts, entries.failures(tx, node.id), work.operation_id if work else None)
 
 
 def _node_wire(
-    node: Node, used: dict[tuple[UUID, str], int], counts: dict[UUID, int], failures: list[str]
+    node: Node,
+    used: dict[tuple[UUID, str], int],
+    counts: dict[UUID, int],
+    failures: list[str],
+    operation: str | None,
 ) -> wire.Node:
     return wire.Node(
         id=node.id,
@@ -144,9 +308,14 @@ def _node_wire(
         role=wire.NodeRole(node.role),
         admin_state=wire.AdminState(node.admin_state),
         condition=wire.Condition.UP if nodes.up(node) else wire.Condition.UNREACHABLE,
+        fabric=_fabric(node),
+        fence=wire.Fence(**node.fence) if node.fence else None,
+        fenced=node.fenced_at is not None,
+        operation=operation,
         agent_url=node.agent_url,
         endpoint=str(node.endpoint),
         endpoint_ipv6=str(node.endpoint_ipv6) if node.endpoint_ipv6 else None,
+        neighbours=node.neighbours,
         private_prefix=str(node.private_prefix) if node.private_prefix else None,
         legacy_prefix=str(node.legacy_prefix) if node.legacy_prefix else None,
         inventories=[wire.Inventory.model_validate(item, from_attributes=True) for item in node.inventories],
@@ -159,6 +328,11 @@ def _node_wire(
         seen_at=node.heartbeat.seen_at if node.heartbeat else None,
         revision=node.revision,
     )
+
+
+def _fabric(node: Node) -> wire.Condition | None:
+    seen = node.heartbeat.fabric if node.heartbeat else None
+    return None if seen is None else wire.Condition.UP if seen else wire.Condition.UNREACHABLE
 
 
 def list_allocations(tx: Transaction, node_id: UUID, paging: Paging) -> Page[wire.Allocation]:

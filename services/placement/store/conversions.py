@@ -21,7 +21,6 @@ from services.placement.model import (
     Node,
     NodeAddress,
     NodeEntry,
-    Operation,
     Port,
     PortConversion,
     Wave,
@@ -346,8 +345,3 @@ def claimed(tx: Transaction, batch: Batch, limit: int, after: UUID | None) -> li
     query = select(Claim.port_id).where(Claim.kind.in_(CONVERSIONS), Claim.wave == batch.wave).order_by(Claim.port_id)
     query = query.where(Claim.source_id.is_(None) if batch.node == "-" else Claim.source_id == UUID(batch.node))
     return list(tx.session.scalars((query.where(Claim.port_id > after) if after else query).limit(limit)))
-
-
-def operations_of(tx: Transaction, ids: Collection[str]) -> dict[str, Operation]:
-    query = select(Operation).where(Operation.id.in_(ids)).execution_options(populate_existing=True)
-    return {row.id: row for row in tx.session.scalars(query)}

@@ -219,11 +219,17 @@ def _without(digest: dict[str, str], rows: list[NodeEntry]) -> dict[str, str]:
     return sums.hex()
 
 
+def owners_waiting(tx: Transaction, node_id: UUID) -> set[UUID]:
+    """The owners of what a node has not read back."""
+    behind = select(NodeEntry.owner).join(Node).where(NodeEntry.node_id == node_id)
+    late = or_(NodeEntry.generation > Node.applied_generation, NodeEntry.failure.is_not(None))
+    return set(tx.session.scalars(behind.where(late).distinct()))
+
+
 def refuse(tx: Transaction, node_id: UUID, refusal: str) -> set[UUID]:
     """The node's agent does not take what it is sent; return the owners who wait for it."""
     tx.session.execute(update(Node).where(Node.id == node_id).values(refusal=refusal))
-    behind = select(NodeEntry.owner).join(Node).where(NodeEntry.node_id == node_id)
-    return set(tx.session.scalars(behind.where(NodeEntry.generation > Node.applied_generation).distinct()))
+    return owners_waiting(tx, node_id)
 
 
 def copy_mappings(tx: Transaction, source: UUID, to: Node) -> None:
@@ -249,7 +255,7 @@ Behind = list[tuple[Node, str | None]]
 
 
 def pending(tx: Transaction, owners: Sequence[UUID]) -> dict[UUID, Behind]:
-    """For each owner the nodes that have not read back what they must hold of it."""
+    """For each owner the nodes that have not read back what they must hold of it; one that is fenced has."""
     found: dict[UUID, Behind] = {owner: [] for owner in owners}
     for chunk in _chunks(owners):
         query = (
@@ -257,6 +263,7 @@ def pending(tx: Transaction, owners: Sequence[UUID]) -> dict[UUID, Behind]:
             .join(Node, NodeEntry.node_id == Node.id)
             .where(
                 NodeEntry.owner.in_(chunk),
+                Node.fenced_at.is_(None),  # what is held apart counts as withdrawn
                 or_(NodeEntry.generation > Node.applied_generation, NodeEntry.failure.is_not(None)),
             )
             .ext(distinct_on(NodeEntry.owner, Node.id))

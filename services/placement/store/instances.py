@@ -96,6 +96,13 @@ def ports(tx: Transaction, port_ids: Sequence[UUID], *, lock: bool = False) -> l
     return list(tx.session.scalars(query.execution_options(populate_existing=True)))
 
 
+def on_node(tx: Transaction, node_id: UUID, *, lock: bool = False) -> list[Port]:
+    """The ports that are, or are about to be, on a node; `lock` as for one."""
+    about_to = select(Claim.port_id).where(Claim.destination_id == node_id)
+    query = select(Port.id).where(or_(Port.node_id == node_id, Port.id.in_(about_to)))
+    return ports(tx, list(tx.session.scalars(query)), lock=lock)
+
+
 def set_addresses(tx: Transaction, of: Port, addresses: Sequence[tuple[UUID, str, str]]) -> None:
     """Replace the copy of a port's addresses: (flexible IP, prefix, host), in their order."""
     tx.session.execute(delete(PortAddress).where(PortAddress.port_id == of.id))
@@ -239,6 +246,12 @@ def claim_of_operation(tx: Transaction, operation_id: str, *, lock: bool = False
     if lock:
         query = query.with_for_update()
     return tx.session.scalars(query).one_or_none()
+
+
+def claimed_by(tx: Transaction, name: str) -> list[UUID]:
+    """The ports of an Operation, or of all those of a wave, in the order of their ids."""
+    query = select(Claim.port_id).where(or_(Claim.operation_id == name, Claim.wave == name)).order_by(Claim.port_id)
+    return list(tx.session.scalars(query))
 
 
 def claims(tx: Transaction, steps: Sequence[str] | None = None) -> list[Claim]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -11,7 +11,17 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import selectinload
 
 from common.db import Transaction
-from services.placement.model import Allocation, Heartbeat, Inventory, Node, Port, Prefix, Zone, ZonePrefix
+from services.placement.model import (
+    Allocation,
+    Heartbeat,
+    Inventory,
+    Node,
+    NodeWork,
+    Port,
+    Prefix,
+    Zone,
+    ZonePrefix,
+)
 from services.placement.scheduler import Host, Supply
 from services.placement.store.instances import Key
 
@@ -60,6 +70,25 @@ def node(tx: Transaction, node_id: UUID, *, lock: bool = False) -> Node | None:
     """With `lock`, the node is ours until commit."""
     lock_it = {"key_share": True, "of": Node} if lock else None
     return tx.session.get(Node, node_id, with_for_update=lock_it, populate_existing=lock)
+
+
+def work(tx: Transaction, node_id: UUID, *, lock: bool = False) -> NodeWork | None:
+    """What is being done to the node as a whole; with `lock`, it is ours until commit."""
+    return tx.session.get(NodeWork, node_id, with_for_update=lock or None, populate_existing=lock)
+
+
+def works(tx: Transaction) -> list[NodeWork]:
+    return list(tx.session.scalars(select(NodeWork)))
+
+
+def work_of_operation(tx: Transaction, operation_id: str, *, lock: bool = False) -> NodeWork | None:
+    query = select(NodeWork).where(NodeWork.operation_id == operation_id)
+    return tx.session.scalars(query.with_for_update() if lock else query).one_or_none()
+
+
+def worked_on(tx: Transaction) -> set[UUID | None]:
+    """The nodes that something is being done to."""
+    return set(tx.session.scalars(select(NodeWork.node_id)))
 
 
 def lock_supply(tx: Transaction, node_id: UUID) -> None:
@@ -122,7 +151,7 @@ def hosts(tx: Transaction, zone_name: str) -> list[Host]:
         Host(
             id=item.id,
             name=item.name,
-            enabled=item.admin_state == "enabled",
+            enabled=item.admin_state == "enabled" and item.fence is None and item.fenced_at is None,
             up=up(item, at),
             traits=frozenset(item.traits),
             supplies={
@@ -177,6 +206,17 @@ def seen(tx: Transaction, node_ids: Sequence[UUID]) -> None:
         statement = insert(Heartbeat).values([{"node_id": node_id, "seen_at": at} for node_id in sorted(node_ids)])
         tx.session.execute(
             statement.on_conflict_do_update(index_elements=["node_id"], set_={"seen_at": statement.excluded.seen_at})
+        )
+
+
+def seen_by_edges(tx: Transaction, fabric: Mapping[UUID, bool]) -> None:
+    """Whether the edges have the routes of these nodes; what did not change is not written."""
+    for there in (True, False):
+        named = [node_id for node_id, has in fabric.items() if has is there]
+        tx.session.execute(
+            update(Heartbeat)
+            .where(Heartbeat.node_id.in_(named), Heartbeat.fabric.is_distinct_from(there))
+            .values(fabric=there)
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from uuid import UUID, uuid4
 
 from sqlalchemy import select, tuple_
@@ -31,6 +32,11 @@ def get(tx: Transaction, operation_id: str, project: str | None = None, *, lock:
     if project is not None:
         query = query.where(Operation.project == project)
     return tx.session.scalars(query.with_for_update() if lock else query).one_or_none()
+
+
+def named(tx: Transaction, ids: Collection[str]) -> dict[str, Operation]:
+    query = select(Operation).where(Operation.id.in_(ids)).execution_options(populate_existing=True)
+    return {row.id: row for row in tx.session.scalars(query)}
 
 
 def page(

@@ -12,6 +12,9 @@ from .conversion_plan_ports import ConversionPlanPorts
 from .conversion_ports import ConversionPorts
 from .conversion_resume import ConversionResume
 from .effect import Effect
+from .evidence import Evidence
+from .evidence_kind import EvidenceKind
+from .fence import Fence
 from .field_error import FieldError
 from .finding import Finding
 from .flavor import Flavor
@@ -25,6 +28,8 @@ from .instance_state import InstanceState
 from .inventory import Inventory
 from .mode import Mode
 from .node import Node
+from .node_drain import NodeDrain
+from .node_fence import NodeFence
 from .node_put import NodePut
 from .node_role import NodeRole
 from .node_update import NodeUpdate
@@ -73,6 +78,9 @@ __all__ = (
     "ConversionPorts",
     "ConversionResume",
     "Effect",
+    "Evidence",
+    "EvidenceKind",
+    "Fence",
     "FieldError",
     "Finding",
     "Flavor",
@@ -86,6 +94,8 @@ __all__ = (
     "Inventory",
     "Mode",
     "Node",
+    "NodeDrain",
+    "NodeFence",
     "NodePut",
     "NodeRole",
     "NodeUpdate",

@@ -14,6 +14,7 @@ from ..models.node_role import NodeRole
 from ..types import UNSET, Unset
 
 if TYPE_CHECKING:
+    from ..models.fence import Fence
     from ..models.inventory import Inventory
     from ..models.node_used import NodeUsed
 
@@ -30,11 +31,17 @@ class Node:
         name (str):
         zone (str):
         role (NodeRole):
-        admin_state (AdminState): What people want of a node.
+        admin_state (AdminState): What people want of a node. `disabled`: it takes no more instances; `draining`,
+            `drained`: nor keeps any.
         condition (Condition): What the controller sees of a node: derived from its last heartbeat.
+        fabric (Condition | None): As its edges see it; null: they do not say.
+        fence (Fence | None): Asked for: the edges are to hold it apart.
+        fenced (bool): Read back: the edges hold it apart, and it counts as withdrawn.
+        operation (None | str): The Operation that is changing it as a whole.
         agent_url (str):
         endpoint (str): The node's address in the fabric.
         endpoint_ipv6 (None | str): The same in IPv6: the next hop of what it announces.
+        neighbours (list[str]): Its ends of its links to the edge.
         inventories (list[Inventory]):
         used (NodeUsed):
         traits (list[str]):
@@ -54,9 +61,14 @@ class Node:
     role: NodeRole
     admin_state: AdminState
     condition: Condition
+    fabric: Condition | None
+    fence: Fence | None
+    fenced: bool
+    operation: None | str
     agent_url: str
     endpoint: str
     endpoint_ipv6: None | str
+    neighbours: list[str]
     inventories: list[Inventory]
     used: NodeUsed
     traits: list[str]
@@ -71,6 +83,8 @@ class Node:
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
+        from ..models.fence import Fence  # noqa: PLC0415
+
         id = str(self.id)
 
         name = self.name
@@ -83,12 +97,31 @@ class Node:
 
         condition = self.condition.value
 
+        fabric: None | str
+        if isinstance(self.fabric, Condition):
+            fabric = self.fabric.value
+        else:
+            fabric = self.fabric
+
+        fence: dict[str, Any] | None
+        if isinstance(self.fence, Fence):
+            fence = self.fence.to_dict()
+        else:
+            fence = self.fence
+
+        fenced = self.fenced
+
+        operation: None | str
+        operation = self.operation
+
         agent_url = self.agent_url
 
         endpoint = self.endpoint
 
         endpoint_ipv6: None | str
         endpoint_ipv6 = self.endpoint_ipv6
+
+        neighbours = self.neighbours
 
         inventories = []
         for inventories_item_data in self.inventories:
@@ -141,9 +174,14 @@ class Node:
                 "role": role,
                 "admin_state": admin_state,
                 "condition": condition,
+                "fabric": fabric,
+                "fence": fence,
+                "fenced": fenced,
+                "operation": operation,
                 "agent_url": agent_url,
                 "endpoint": endpoint,
                 "endpoint_ipv6": endpoint_ipv6,
+                "neighbours": neighbours,
                 "inventories": inventories,
                 "used": used,
                 "traits": traits,
@@ -166,6 +204,7 @@ class Node:
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
+        from ..models.fence import Fence  # noqa: PLC0415
         from ..models.inventory import Inventory  # noqa: PLC0415
         from ..models.node_used import NodeUsed  # noqa: PLC0415
 
@@ -182,6 +221,45 @@ class Node:
 
         condition = Condition(d.pop("condition"))
 
+        def _parse_fabric(data: object) -> Condition | None:
+            if data is None:
+                return data
+            try:
+                if not isinstance(data, str):
+                    raise TypeError()
+                fabric_type_0 = Condition(data)
+
+                return fabric_type_0
+            except (TypeError, ValueError, AttributeError, KeyError):
+                pass
+            return cast(Condition | None, data)
+
+        fabric = _parse_fabric(d.pop("fabric"))
+
+        def _parse_fence(data: object) -> Fence | None:
+            if data is None:
+                return data
+            try:
+                if not isinstance(data, dict):
+                    raise TypeError()
+                fence_type_0 = Fence.from_dict(data)
+
+                return fence_type_0
+            except (TypeError, ValueError, AttributeError, KeyError):
+                pass
+            return cast(Fence | None, data)
+
+        fence = _parse_fence(d.pop("fence"))
+
+        fenced = d.pop("fenced")
+
+        def _parse_operation(data: object) -> None | str:
+            if data is None:
+                return data
+            return cast(None | str, data)
+
+        operation = _parse_operation(d.pop("operation"))
+
         agent_url = d.pop("agent_url")
 
         endpoint = d.pop("endpoint")
@@ -192,6 +270,8 @@ class Node:
             return cast(None | str, data)
 
         endpoint_ipv6 = _parse_endpoint_ipv6(d.pop("endpoint_ipv6"))
+
+        neighbours = cast(list[str], d.pop("neighbours"))
 
         inventories = []
         _inventories = d.pop("inventories")
@@ -256,9 +336,14 @@ class Node:
             role=role,
             admin_state=admin_state,
             condition=condition,
+            fabric=fabric,
+            fence=fence,
+            fenced=fenced,
+            operation=operation,
             agent_url=agent_url,
             endpoint=endpoint,
             endpoint_ipv6=endpoint_ipv6,
+            neighbours=neighbours,
             inventories=inventories,
             used=used,
             traits=traits,

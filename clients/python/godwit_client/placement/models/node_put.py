@@ -26,6 +26,7 @@ class NodePut:
         agent_url (str):
         endpoint (str):
         endpoint_ipv6 (None | str | Unset):
+        neighbours (list[str] | Unset): Its ends of its links to the edge; its endpoint, if none.
         private_prefix (None | str | Unset):
         legacy_prefix (None | str | Unset):
         inventories (list[Inventory] | Unset):
@@ -38,6 +39,7 @@ class NodePut:
     agent_url: str
     endpoint: str
     endpoint_ipv6: None | str | Unset = UNSET
+    neighbours: list[str] | Unset = UNSET
     private_prefix: None | str | Unset = UNSET
     legacy_prefix: None | str | Unset = UNSET
     inventories: list[Inventory] | Unset = UNSET
@@ -59,6 +61,10 @@ class NodePut:
             endpoint_ipv6 = UNSET
         else:
             endpoint_ipv6 = self.endpoint_ipv6
+
+        neighbours: list[str] | Unset = UNSET
+        if not isinstance(self.neighbours, Unset):
+            neighbours = self.neighbours
 
         private_prefix: None | str | Unset
         if isinstance(self.private_prefix, Unset):
@@ -96,6 +102,8 @@ class NodePut:
         )
         if endpoint_ipv6 is not UNSET:
             field_dict["endpoint_ipv6"] = endpoint_ipv6
+        if neighbours is not UNSET:
+            field_dict["neighbours"] = neighbours
         if private_prefix is not UNSET:
             field_dict["private_prefix"] = private_prefix
         if legacy_prefix is not UNSET:
@@ -130,6 +138,8 @@ class NodePut:
             return cast(None | str | Unset, data)
 
         endpoint_ipv6 = _parse_endpoint_ipv6(d.pop("endpoint_ipv6", UNSET))
+
+        neighbours = cast(list[str], d.pop("neighbours", UNSET))
 
         def _parse_private_prefix(data: object) -> None | str | Unset:
             if data is None:
@@ -167,6 +177,7 @@ class NodePut:
             agent_url=agent_url,
             endpoint=endpoint,
             endpoint_ipv6=endpoint_ipv6,
+            neighbours=neighbours,
             private_prefix=private_prefix,
             legacy_prefix=legacy_prefix,
             inventories=inventories,

@@ -12,9 +12,11 @@ T = TypeVar("T", bound="NodeUpdate")
 
 @_attrs_define
 class NodeUpdate:
-    """
+    """`enabled` or `disabled`: draining has a verb of its own.
+
     Attributes:
-        admin_state (AdminState): What people want of a node.
+        admin_state (AdminState): What people want of a node. `disabled`: it takes no more instances; `draining`,
+            `drained`: nor keeps any.
     """
 
     admin_state: AdminState

@@ -124,7 +124,7 @@ def sync_detailed(
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
         idempotency_key (None | str | Unset): Makes a repeated request answer the same.
         if_match (None | str | Unset): The ETag the change is meant for.
-        body (NodeUpdate):
+        body (NodeUpdate): `enabled` or `disabled`: draining has a verb of its own.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -167,7 +167,7 @@ def sync(
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
         idempotency_key (None | str | Unset): Makes a repeated request answer the same.
         if_match (None | str | Unset): The ETag the change is meant for.
-        body (NodeUpdate):
+        body (NodeUpdate): `enabled` or `disabled`: draining has a verb of its own.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -205,7 +205,7 @@ async def asyncio_detailed(
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
         idempotency_key (None | str | Unset): Makes a repeated request answer the same.
         if_match (None | str | Unset): The ETag the change is meant for.
-        body (NodeUpdate):
+        body (NodeUpdate): `enabled` or `disabled`: draining has a verb of its own.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -246,7 +246,7 @@ async def asyncio(
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
         idempotency_key (None | str | Unset): Makes a repeated request answer the same.
         if_match (None | str | Unset): The ETag the change is meant for.
-        body (NodeUpdate):
+        body (NodeUpdate): `enabled` or `disabled`: draining has a verb of its own.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

@@ -1,0 +1,1 @@
+"""What is done to a node as a whole: fenced, let in again, evacuated, drained."""

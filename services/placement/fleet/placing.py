@@ -1,0 +1,77 @@
+"""New homes for many instances at once, and what they leave behind where they were."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from common.db import Transaction
+from services.placement import claims, modes, scheduler
+from services.placement.conversion.phases import PortState
+from services.placement.conversion.steps import CONVERSIONS, Stage
+from services.placement.model import Node, Port
+from services.placement.move import Kind, first_step
+from services.placement.products import instance as product
+from services.placement.service import flavors
+from services.placement.store import conversions, instances, nodes, operations
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """The ports that have a destination now, and those that find no room."""
+
+    moving: Sequence[Port]
+    homeless: Sequence[Port]
+
+
+def begin(tx: Transaction, ports: Sequence[Port], kind: Kind, away_from: Node, wave: str) -> Placed:
+    """Claim locked ports, that nothing is changing, for a move away from a node; their entries are the caller's."""
+    hosts = {host.id: host for host in nodes.hosts(tx, away_from.zone) if host.id != away_from.id and host.schedulable}
+    for node_id in sorted(hosts):
+        nodes.lock_supply(tx, node_id)
+    hosts = {host.id: host for host in nodes.hosts(tx, away_from.zone) if host.id in hosts}
+    moving, homeless = [], []
+    for port in ports:
+        needed = flavors.resources(port.instance.flavor)
+        found = scheduler.candidates(hosts.values(), needed)
+        chosen = next((host for host in found if product.has_addresses(tx, port, host.id)), None)
+        if chosen is None:
+            homeless.append(port)
+            continue
+        hosts[chosen.id] = scheduler.with_less(chosen, needed)
+        claims.claim(tx, port, kind, first_step(kind), wave=wave)
+        product.hold(tx, port, chosen.id)
+        moving.append(port)
+    return Placed(moving, homeless)
+
+
+def preempt(tx: Transaction, port: Port, because: str) -> None:
+    """End whatever is changing a locked port, in favour of an evacuation: it stays what it is in effect."""
+    claim = port.claim
+    if claim is None:
+        return
+    operation = operations.get(tx, claim.operation_id, lock=True)
+    if operation is not None:
+        operation.fail("placement.operation.preempted", because)
+    if claim.kind in CONVERSIONS:
+        port.mode = modes.HOSTNAT if claim.step == Stage.SWITCHED.name.lower() else modes.NAT
+        row = conversions.row_of_port(tx, port.id)
+        if row is not None:
+            row.state = PortState.WAITING
+    nodes.free(tx, claim.consumer)
+    if claim.destination_id is not None and claim.destination_id != port.node_id and modes.MODES[port.mode].rebinds:
+        instances.free_node_addresses(tx, port, keep=port.node_id)
+    tx.session.delete(claim)
+    port.claim = None
+    tx.session.flush()
+
+
+def must_leave(port: Port, node_id: UUID) -> bool:
+    """Whether a port is still to be moved away from a node that is dead."""
+    claim = port.claim
+    if claim is None:
+        return port.node_id == node_id
+    if claim.kind in {Kind.STOP, Kind.DELETE}:  # its withdrawal counts as read back
+        return False
+    return claim.destination_id == node_id or (port.node_id == node_id and claim.kind != Kind.EVACUATE)
