@@ -58,10 +58,11 @@ types: setup ## Strict types
 clients: setup ## Make clients/ anew from the services' OpenAPI documents
 	@$(BIN)/python -m clients.generate
 
+COMPILE := uv pip compile --quiet --python-version 3.11 --universal --generate-hashes --no-emit-index-url --no-header
 .PHONY: lock
 lock: ## Resolve the dependencies anew into requirements.lock (needs uv)
-	@uv pip compile --quiet --python-version 3.11 --universal --group dev pyproject.toml --generate-hashes \
-		--no-emit-index-url --no-header --output-file requirements.lock
+	@$(COMPILE) --group dev pyproject.toml --output-file requirements.lock
+	@$(COMPILE) --group node --output-file clients/typescript/node.lock
 
 .PHONY: clean
 clean: ## Remove what builds and tests left

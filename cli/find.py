@@ -75,7 +75,7 @@ def flexible_ip(api: Connection, text: str) -> ipam.FlexibleIP:
     address = as_address(text)
     name = None if address else text
 
-    def page(cursor: str | None) -> ipam.PageFlexibleIP:
+    def page(cursor: str | None) -> ipam.FlexibleIPPage:
         return answer(list_flexible_ips.sync_detailed(client=api.ipam, cursor=cursor, address=address, name=name))
 
     return only(every(page), "address", text, "; `godwit ip list` shows yours")
@@ -92,23 +92,23 @@ def instance(api: Connection, text: str) -> placement.Instance:
             raise NotFound("instance", text, ": the address is attached to none")
         return answer(get_instance.sync_detailed(held_by.target.id, client=api.placement))
 
-    def page(cursor: str | None) -> placement.PageInstance:
+    def page(cursor: str | None) -> placement.InstancePage:
         return answer(list_instances.sync_detailed(client=api.placement, cursor=cursor, name=text))
 
     return only(every(page), "instance", text, "; `godwit instance list` shows yours")
 
 
-def node(api: Connection, text: str, role: placement.NodeRole | None) -> placement.Node:
-    """By id or name, of a role; None: of any. Raises NotFound, Ambiguous."""
-    what = role.value if role else "node"
+def hypervisor(api: Connection, text: str) -> placement.Node:
+    """By id or name. Raises NotFound, Ambiguous."""
     uuid = as_uuid(text)
     if uuid:
-        return known(lambda: answer(get_node.sync_detailed(uuid, client=api.placement)), what, text)
+        return known(lambda: answer(get_node.sync_detailed(uuid, client=api.placement)), "hypervisor", text)
+    role = placement.NodeRole.HYPERVISOR
 
-    def page(cursor: str | None) -> placement.PageNode:
+    def page(cursor: str | None) -> placement.NodePage:
         return answer(list_nodes.sync_detailed(client=api.placement, cursor=cursor, name=text, role=role))
 
-    return only(every(page), what, text, f"; `godwit {what} list` shows all")
+    return only(every(page), "hypervisor", text, "; `godwit hypervisor list` shows all")
 
 
 def pool(api: Connection, text: str) -> ipam.Pool:
@@ -117,7 +117,7 @@ def pool(api: Connection, text: str) -> ipam.Pool:
     if uuid:
         return known(lambda: answer(get_pool.sync_detailed(uuid, client=api.ipam)), "pool", text)
 
-    def page(cursor: str | None) -> ipam.PagePool:
+    def page(cursor: str | None) -> ipam.PoolPage:
         return answer(list_pools.sync_detailed(client=api.ipam, cursor=cursor, name=text))
 
     return only(every(page), "pool", text, "; `godwit pool list` shows all")
@@ -133,7 +133,7 @@ def zone_name(api: Connection, given: str | None) -> str:
     return str(names[0])
 
 
-def zones_page(api: Connection, cursor: str | None) -> placement.PageZone:
+def zones_page(api: Connection, cursor: str | None) -> placement.ZonePage:
     return answer(list_zones.sync_detailed(client=api.placement, cursor=cursor))
 
 
@@ -147,7 +147,7 @@ def holder_names(api: Connection, addresses: list[ipam.FlexibleIP]) -> dict[UUID
     if len(wanted) <= FEW:
         return {found.id: found.name for one in wanted if (found := _instance_of(api, one)) is not None}
 
-    def page(cursor: str | None) -> placement.PageInstance:
+    def page(cursor: str | None) -> placement.InstancePage:
         return answer(list_instances.sync_detailed(client=api.placement, cursor=cursor, limit=500))
 
     return {found.id: found.name for found in every(page) if found.id in wanted}

@@ -64,15 +64,27 @@ def path_of(service: str) -> Path:
 
 def generate_python(service: str, package: Path) -> None:
     """Write the Python client of the committed document of `service` to `package`."""
-    with tempfile.NamedTemporaryFile("w", suffix=".json") as config:
-        json.dump(
-            {"package_name_override": service, "project_name_override": f"godwit-{service}", "post_hooks": []}, config
-        )
-        config.flush()
-        _run("openapi_python_client", "generate", "--path", str(path_of(service)), "--meta", "none",
-             "--config", config.name, "--output-path", str(package), "--overwrite", "--fail-on-warning")  # fmt: skip
+    document = json.loads(path_of(service).read_text(encoding="utf-8"))
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            for parameter in operation["parameters"]:
+                _let_be_none(parameter)
+    options = {"package_name_override": service, "project_name_override": f"godwit-{service}", "post_hooks": []}
+    with tempfile.TemporaryDirectory() as directory:
+        read, config = Path(directory) / "document.json", Path(directory) / "config.json"
+        read.write_text(json.dumps(document), encoding="utf-8")
+        config.write_text(json.dumps(options), encoding="utf-8")
+        _run("openapi_python_client", "generate", "--path", str(read), "--meta", "none", "--config", str(config),
+             "--custom-template-path", str(HERE / "python" / "templates"), "--output-path", str(package),
+             "--overwrite", "--fail-on-warning")  # fmt: skip
     _run("ruff", "check", "--isolated", "--quiet", "--fix", "--select", "I,F401", "--ignore-noqa", str(package))
     _run("ruff", "format", "--isolated", "--quiet", "--line-length", "120", str(package))
+
+
+def _let_be_none(parameter: dict[str, Any]) -> None:
+    """In Python, `None` is how one says that a filter is not given."""
+    if not parameter["required"] and "default" not in parameter["schema"]:
+        parameter["schema"] = {"anyOf": [parameter["schema"], {"type": "null"}]}
 
 
 def _run(module: str, *arguments: str) -> None:

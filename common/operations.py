@@ -6,7 +6,9 @@ import enum
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field, RootModel
+
+from common.wire import Answer
 
 
 class OperationState(enum.StrEnum):
@@ -24,7 +26,7 @@ class OperationState(enum.StrEnum):
         return self in {OperationState.SUCCEEDED, OperationState.FAILED, OperationState.CANCELLED}
 
 
-class WaitingFor(BaseModel):
+class WaitingFor(Answer):
     """What an operation waits for, since when, and what would unblock it."""
 
     code: str = Field(examples=["node.unreachable"])
@@ -33,34 +35,41 @@ class WaitingFor(BaseModel):
     unblock: str
 
 
-class OperationError(BaseModel):
+class OperationError(Answer):
     """Why an operation failed: a stable code and a sentence."""
 
     code: str
     message: str
 
 
-class OperationStep(BaseModel):
+class OperationStep(Answer):
     """One step of an operation and when it was reached."""
 
     name: str
     at: datetime
 
 
-class Operation(BaseModel):
+class OperationResult(RootModel[dict[str, Any]]):
+    """What came of an operation that succeeded; its kind says what is in it."""
+
+
+class Operation(Answer):
     """A long-running change that can be watched."""
 
     model_config = ConfigDict(from_attributes=True)
 
     id: str = Field(examples=["ipam-0192f0c1-7c1e-7c52-9d3a-0f5e0c3b7a11"])
     kind: str = Field(examples=["flexible_ip.attach"])
-    resource: str = Field(description="Path of the resource it changes.")
+    resource: str = Field(
+        description="Path of the resource it changes.",
+        examples=["/ipam/v1/flexible-ips/0192f0c1-6a2b-7d31-8f0e-41d2a7c0e5b9"],
+    )
     project: str
     state: OperationState
     waiting_for: WaitingFor | None = None
     progress: float = Field(0.0, ge=0.0, le=1.0)
-    steps: list[OperationStep] = []
+    steps: list[OperationStep] = Field([])
     error: OperationError | None = None
-    result: dict[str, Any] | None = None
+    result: OperationResult | None = None
     created_at: datetime
     updated_at: datetime

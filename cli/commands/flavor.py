@@ -38,7 +38,7 @@ def list_(context: typer.Context, as_json: AsJson = False) -> None:
     """List the flavours."""
     api = session_of(context).api
 
-    def page(cursor: str | None) -> wire.PageFlavor:
+    def page(cursor: str | None) -> wire.FlavorPage:
         return answer(list_flavors.sync_detailed(client=api.placement, cursor=cursor))
 
     show_list(

@@ -73,7 +73,7 @@ def list_(
     """List instances: where they run, and their addresses."""
     api = session_of(context).api
 
-    def page(cursor: str | None) -> wire.PageInstance:
+    def page(cursor: str | None) -> wire.InstancePage:
         return answer(
             list_instances.sync_detailed(client=api.placement, cursor=cursor, zone=zone, hypervisor=hypervisor)
         )

@@ -59,7 +59,7 @@ def reserve(
         pool=pool,
         address=address,
         name=name,
-        labels=wire.FlexibleIPReserveLabels.from_dict(_labels(label)),
+        labels=wire.Labels.from_dict(_labels(label)),
     )
     _show(api, answer(reserve_flexible_ip.sync_detailed(client=api.ipam, body=body)), as_json)
 
@@ -77,7 +77,7 @@ def list_(
     """List your addresses, and what they are attached to."""
     api = session_of(context).api
 
-    def page(cursor: str | None) -> wire.PageFlexibleIP:
+    def page(cursor: str | None) -> wire.FlexibleIPPage:
         return answer(
             list_flexible_ips.sync_detailed(
                 client=api.ipam, cursor=cursor, zone=zone, family=family, pool=pool, state=state, label=label
@@ -128,7 +128,7 @@ def update(
     if name is not None:
         body.name = name or None
     if label:
-        body.labels = wire.FlexibleIPUpdateLabelsType0.from_dict(_labels(label))
+        body.labels = wire.Labels.from_dict(_labels(label))
     if protect is not None:
         body.protected = protect
     found = find.flexible_ip(api, address)
@@ -214,7 +214,7 @@ def history(
     api = session_of(context).api
     wanted = address if find.as_address(address) else find.flexible_ip(api, address).address
 
-    def page(cursor: str | None) -> wire.PageHolding:
+    def page(cursor: str | None) -> wire.HoldingPage:
         moment = at.astimezone() if at else None
         return answer(list_holdings.sync_detailed(client=api.ipam, cursor=cursor, address=wanted, at=moment))
 
@@ -259,7 +259,7 @@ def _follow(api: Connection, operation: wire.Operation, wait: bool, as_json: boo
 
 
 def _show(api: Connection, ip: wire.FlexibleIP, as_json: bool) -> None:
-    labels = ip.labels.additional_properties if isinstance(ip.labels, wire.FlexibleIPLabels) else {}
+    labels = ip.labels.additional_properties if isinstance(ip.labels, wire.Labels) else {}
     fields = {
         "address": ip.address,
         "state": ip.state.value,

@@ -52,7 +52,7 @@ def list_(context: typer.Context, as_json: AsJson = False) -> None:
     """List the pools."""
     api = session_of(context).api
 
-    def page(cursor: str | None) -> wire.PagePool:
+    def page(cursor: str | None) -> wire.PoolPage:
         return answer(list_pools.sync_detailed(client=api.ipam, cursor=cursor))
 
     show_list(

@@ -178,7 +178,7 @@ class Customer:
                 self.release(fip)
 
 
-def _all(fetch: Callable[[str | None], placement.PageInstance | ipam.PageFlexibleIP]) -> list:  # type: ignore[type-arg]
+def _all(fetch: Callable[[str | None], placement.InstancePage | ipam.FlexibleIPPage]) -> list:  # type: ignore[type-arg]
     found: list = []  # type: ignore[type-arg]
     cursor: str | None = None
     while True:

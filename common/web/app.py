@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import uuid4
@@ -10,10 +11,17 @@ import structlog
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.routing import APIRoute
 
+from common.auth import RoleMissing, TokenRefused
+from common.db import Contended, DatabaseUnavailable
 from common.errors import Invalid
-from common.web.problems import PROBLEMS, answer_errors_of, problem
+from common.web import document
+from common.web.calls import InvalidHeader, KeyInFlight, KeyReused, StaleRevision
+from common.web.paging import InvalidCursor
+from common.web.problems import RequestInvalid, answer_errors_of, problem, refuses
 
 log = structlog.get_logger()
+
+REQUEST_ID = re.compile(r"[!-~]{1,128}")
 
 
 class UnknownParameter(Invalid):
@@ -24,7 +32,8 @@ class UnknownParameter(Invalid):
 
 async def _identify(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
     """Give the request an id, log it, and answer a fault with a problem that carries the id."""
-    request.state.request_id = request.headers.get("x-request-id") or str(uuid4())
+    given = request.headers.get("x-request-id", "")
+    request.state.request_id = given if REQUEST_ID.fullmatch(given) else str(uuid4())
     with structlog.contextvars.bound_contextvars(request_id=request.state.request_id):
         try:
             response = await call_next(request)
@@ -58,22 +67,33 @@ def _query_params(dependant: Any) -> list[Any]:
 
 class _App(FastAPI):
     def openapi(self) -> dict[str, Any]:
-        """FastAPI adds the model of an error as application/json; ours are sent as application/problem+json alone."""
-        document = super().openapi()
-        for operations in document["paths"].values():
-            for operation in operations.values():
-                for response in operation["responses"].values():
-                    content = response.get("content", {})
-                    if "application/problem+json" in content and "application/json" in content:
-                        content["application/problem+json"] = content.pop("application/json")
-        return document
+        if self.openapi_schema is None:
+            self.openapi_schema = document.finished(super().openapi(), EVERY_REQUEST)
+        return self.openapi_schema
 
 
-def create_app(title: str, routers: list[APIRouter], **kwargs: Any) -> FastAPI:
-    """A service's application: its routers, errors as problems, a health probe."""
-    app = _App(title=title, separate_input_output_schemas=False, redirect_slashes=False, **kwargs)
+EVERY_REQUEST = document.Refusals(
+    always=refuses(TokenRefused, RoleMissing, UnknownParameter, RequestInvalid, DatabaseUnavailable),
+    with_parameter={
+        "cursor": refuses(InvalidCursor),
+        "Idempotency-Key": refuses(KeyInFlight, KeyReused, Contended),
+        "If-Match": refuses(StaleRevision, InvalidHeader),
+    },
+)
+
+
+def create_app(title: str, routers: list[APIRouter], tags: dict[str, str] | None = None, **kwargs: Any) -> FastAPI:
+    """A service's application: its routers, errors as problems. `tags` describes each kind of resource."""
+    app = _App(
+        title=title,
+        version="1",
+        openapi_tags=[{"name": name, "description": text} for name, text in (tags or {}).items()],
+        separate_input_output_schemas=False,
+        redirect_slashes=False,
+        **kwargs,
+    )
     app.middleware("http")(_identify)
     answer_errors_of(app)
     for router in routers:
-        app.include_router(router, dependencies=[Depends(_known_parameters)], responses=PROBLEMS)
+        app.include_router(router, dependencies=[Depends(_known_parameters)], responses=document.A_PROBLEM)
     return app

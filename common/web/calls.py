@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,6 +23,7 @@ from common.tables import IdempotencyColumns
 CONTENDED_TRIES = 3
 KEPT = timedelta(hours=24)
 EXPIRED_AT_ONCE = 10
+REVISION = re.compile(r'^(?:\*|(?:W/)?"?([0-9]{1,19})"?)$')
 
 T = TypeVar("T", bound=BaseModel)
 A = TypeVar("A")
@@ -195,41 +197,97 @@ def bearer(verifier: Verifier, authorization: str | None, x_auth_token: str | No
     return verifier.verify(token)
 
 
-def called_by(*roles: str) -> Callable[..., Awaitable[Call]]:
-    """A `Call` by somebody who holds one of `roles`: what every handler depends on.
+def _call(
+    request: Request,
+    roles: tuple[str, ...],
+    authorization: str | None,
+    x_auth_token: str | None,
+    body: bytes = b"",
+    idempotency_key: str | None = None,
+    if_match: str | None = None,
+    validate_only: bool = False,
+) -> Call:
+    """The role is checked before a stored answer is given again. Raises TokenRefused, RoleMissing, InvalidHeader."""
+    wiring: Wiring = request.app.state.wiring
+    principal = bearer(wiring.verifier, authorization, x_auth_token)
+    principal.require(*roles)
+    fingerprint = hashlib.blake2b(
+        b"\0".join((request.method.encode(), request.url.path.encode(), body)), digest_size=16
+    ).hexdigest()
+    structlog.contextvars.bind_contextvars(subject=principal.subject, project=principal.project)
+    return Call(
+        principal=principal,
+        request_id=request.state.request_id,
+        expected_revision=_revision(if_match),
+        validate_only=validate_only,
+        _database=wiring.database,
+        _idempotency=wiring.idempotency,
+        _operation_id=request.scope["route"].operation_id or request.scope["route"].name,
+        _key=idempotency_key,
+        _fingerprint=fingerprint,
+    )
 
-    The role is checked before a stored answer is given again. Raises TokenRefused, RoleMissing.
-    """
+
+CallDependency = Callable[..., Awaitable[Call]]
+Token = Annotated[str | None, Header(include_in_schema=False)]  # the document names it as security scheme
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        description="Makes a repeated request answer the same, for 24 hours.",
+    ),
+]
+IfMatch = Annotated[
+    str | None,
+    Header(
+        alias="If-Match",
+        description="The ETag that the change is meant for; refused with 412 when the resource has changed since.",
+        json_schema_extra={"pattern": REVISION.pattern},
+    ),
+]
+ValidateOnly = Annotated[bool, Query(description="Run every check and change nothing.")]
+
+
+def reading(*roles: str) -> CallDependency:
+    """A `Call` that changes nothing, by somebody who holds one of `roles`."""
+
+    async def call(request: Request, authorization: Token = None, x_auth_token: Token = None) -> Call:
+        return _call(request, roles, authorization, x_auth_token)
+
+    return call
+
+
+def creating(*roles: str) -> CallDependency:
+    """A `Call` that makes something new or changes what has no revision, by somebody who holds one of `roles`."""
 
     async def call(
         request: Request,
-        authorization: Annotated[str | None, Header(include_in_schema=False)] = None,
-        x_auth_token: Annotated[str | None, Header(include_in_schema=False)] = None,
-        idempotency_key: Annotated[
-            str | None, Header(min_length=1, max_length=255, description="Makes a repeated request answer the same.")
-        ] = None,
-        if_match: Annotated[str | None, Header(description="The ETag the change is meant for.")] = None,
-        validate_only: Annotated[bool, Query(description="Run every check and change nothing.")] = False,
+        authorization: Token = None,
+        x_auth_token: Token = None,
+        idempotency_key: IdempotencyKey = None,
+        validate_only: ValidateOnly = False,
     ) -> Call:
-        wiring: Wiring = request.app.state.wiring
-        principal = bearer(wiring.verifier, authorization, x_auth_token)
-        principal.require(*roles)
         body = await request.body()
-        fingerprint = hashlib.blake2b(
-            b"\0".join((request.method.encode(), request.url.path.encode(), body)), digest_size=16
-        ).hexdigest()
-        structlog.contextvars.bind_contextvars(subject=principal.subject, project=principal.project)
-        return Call(
-            principal=principal,
-            request_id=request.state.request_id,
-            expected_revision=_revision(if_match),
-            validate_only=validate_only,
-            _database=wiring.database,
-            _idempotency=wiring.idempotency,
-            _operation_id=request.scope["route"].operation_id or request.scope["route"].name,
-            _key=idempotency_key,
-            _fingerprint=fingerprint,
-        )
+        return _call(request, roles, authorization, x_auth_token, body, idempotency_key, None, validate_only)
+
+    return call
+
+
+def changing(*roles: str) -> CallDependency:
+    """A `Call` that changes what has a revision, by somebody who holds one of `roles`."""
+
+    async def call(
+        request: Request,
+        authorization: Token = None,
+        x_auth_token: Token = None,
+        idempotency_key: IdempotencyKey = None,
+        if_match: IfMatch = None,
+        validate_only: ValidateOnly = False,
+    ) -> Call:
+        body = await request.body()
+        return _call(request, roles, authorization, x_auth_token, body, idempotency_key, if_match, validate_only)
 
     return call
 
@@ -237,7 +295,7 @@ def called_by(*roles: str) -> Callable[..., Awaitable[Call]]:
 def _revision(if_match: str | None) -> int | None:
     if if_match is None or if_match == "*":
         return None
-    text = if_match.removeprefix("W/").strip('"')
-    if not text.isdigit():
+    match = REVISION.fullmatch(if_match)
+    if match is None:
         raise InvalidHeader(f"If-Match is {if_match!r}; send the ETag of the resource")
-    return int(text)
+    return int(match[1])

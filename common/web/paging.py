@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from fastapi import Depends, Query
 from pydantic import BaseModel
 
 from common.errors import Invalid
+from common.wire import Answer
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -23,7 +23,7 @@ class InvalidCursor(Invalid):
     code = "request.cursor"
 
 
-class Page(BaseModel, Generic[T]):
+class Page(Answer, Generic[T]):
     """A part of a list, in a stable order. `next_cursor` is null on the last page."""
 
     items: list[T]
@@ -56,14 +56,14 @@ class Paging:
 
 
 def paging(
-    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+    limit: Annotated[int, Query(ge=1, le=500, description="How many items at most.")] = 100,
     cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
 ) -> Paging:
     if cursor is None:
         return Paging(limit, None)
     try:
         after = json.loads(base64.urlsafe_b64decode(cursor.encode()))
-    except (binascii.Error, ValueError) as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidCursor("the cursor was not made by this list") from error
     if not isinstance(after, list) or not all(isinstance(part, str) for part in after):
         raise InvalidCursor("the cursor was not made by this list")

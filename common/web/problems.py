@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, Field
+from pydantic import Field
 from starlette.exceptions import HTTPException
 
 from common.errors import (
@@ -20,6 +20,7 @@ from common.errors import (
     Unauthenticated,
     Unavailable,
 )
+from common.wire import Answer
 
 STATUS: dict[type[DomainError], int] = {
     Unauthenticated: 401,
@@ -32,24 +33,24 @@ STATUS: dict[type[DomainError], int] = {
 }
 
 
-class FieldError(BaseModel):
+class FieldError(Answer):
     """One thing that is wrong with one field."""
 
     field: str
     message: str
 
 
-class Problem(BaseModel):
+class Problem(Answer):
     """An error (RFC 9457). `code` is stable; `retryable` says whether the same request may succeed later."""
 
     type: str = "about:blank"
     title: str
     status: int
-    detail: str
+    detail: str = Field(description="What is wrong and what the caller can do, in words.")
     code: str = Field(examples=["ipam.pool.exhausted"])
-    errors: list[FieldError] = []
+    errors: list[FieldError] = Field([], description="What is wrong with which field of the request.")
     retryable: bool = False
-    request_id: str
+    request_id: str = Field(description="Also in `X-Request-ID`; the logs know the request by it.")
 
 
 def problem(request: Request, status: int, code: str, title: str, detail: str, **more: Any) -> JSONResponse:
@@ -64,10 +65,23 @@ def problem(request: Request, status: int, code: str, title: str, detail: str, *
     return response
 
 
+class RequestInvalid(Invalid):
+    """The request does not fit its schema."""
+
+    code = "request.invalid"
+
+
+def _status(error: type[DomainError]) -> int:
+    return next((STATUS[cls] for cls in error.__mro__ if cls in STATUS), 500)
+
+
+def _title(error: type[DomainError]) -> str:
+    return (error.__doc__ or error.code).strip().splitlines()[0]
+
+
 def _domain_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, DomainError)  # noqa: S101  registered for this class alone
-    status = next((STATUS[cls] for cls in type(error).__mro__ if cls in STATUS), 500)
-    title = (type(error).__doc__ or error.code).strip().splitlines()[0]
+    status, title = _status(type(error)), _title(type(error))
     return problem(request, status, error.code, title, error.message, errors=error.errors, retryable=error.retryable)
 
 
@@ -78,11 +92,13 @@ def _validation_error(request: Request, error: Exception) -> Response:
         for item in error.errors()
     ]
     detail = "; ".join(f"{item['field']}: {item['message']}" for item in errors)
-    return problem(request, 422, "request.invalid", "The request does not fit its schema.", detail, errors=errors)
+    return _domain_error(request, RequestInvalid(detail, errors))
 
 
 def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101
+    if error.status_code == 400:  # FastAPI's, of a body that is no JSON
+        return _domain_error(request, RequestInvalid("the body is not valid JSON"))
     code = {404: "request.no_such_path", 405: "request.method"}.get(error.status_code, f"http.{error.status_code}")
     response = problem(request, error.status_code, code, str(error.detail), str(error.detail))
     response.headers.update(error.headers or {})
@@ -96,16 +112,17 @@ def answer_errors_of(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http_error)
 
 
-PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {"model": Problem, "description": text, "content": {"application/problem+json": {}}}
-    for status, text in {
-        401: "No valid token.",
-        403: "The token's roles do not allow this.",
-        404: "Nothing of that name for this caller.",
-        409: "The present state does not allow this.",
-        412: "If-Match names another revision.",
-        422: "The request can never succeed as it is.",
-        503: "A part that is needed does not answer; try again.",
-    }.items()
-}
-"""What an OpenAPI document says of the errors."""
+CODES = "x-codes"
+"""The extension of a documented response that lists the codes of its problems."""
+
+Responses = dict[int | str, dict[str, Any]]
+
+
+def refuses(*errors: type[DomainError]) -> Responses:
+    """What an OpenAPI document says of the errors an operation answers with: each code, under its status."""
+    found: Responses = {}
+    for error in sorted(errors, key=lambda error: (_status(error), error.code)):
+        response = found.setdefault(_status(error), {"model": Problem, "description": "", CODES: []})
+        response[CODES].append(error.code)
+        response["description"] += f"- `{error.code}`: {_title(error)}\n"
+    return found

@@ -28,7 +28,13 @@ def create(settings: Settings, ring: Ring | None = None) -> FastAPI:
         yield
         database.close()
 
-    app = create_app("Godwit IPAM", [api.router], version="1", lifespan=lifespan)
+    app = create_app(
+        "Godwit IPAM",
+        [api.router],
+        api.TAGS,
+        description="Owns every public address: pools, prefixes, flexible IPs; who holds which, who held it when.",
+        lifespan=lifespan,
+    )
     app.state.wiring = Wiring(Verifier.from_directory(settings.issuer_keys, "ipam"), database, Idempotency)
     return app
 

@@ -8,17 +8,28 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import Field, RootModel
 
 from common.operations import Operation, OperationState
-from common.wire import Body, Name
+from common.wire import Answer, Body, Name, Project, Revision, Text, examples
 
-__all__ = ["Name", "Operation", "OperationState"]
+__all__ = ["Name", "Operation", "OperationState", "Project", "Text"]
 
 QUARANTINE_SECONDS = 300
 """How long what was released rests: by default in a pool, and always when it was carried."""
 
-Labels = dict[Annotated[str, Field(max_length=63)], Annotated[str, Field(max_length=255)]]
+LabelKey = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[^\x00=]+$")]
+
+
+class Labels(RootModel[dict[LabelKey, Text]]):
+    """What people file an address under; lists are narrowed by one."""
+
+    model_config = examples({"env": "prod"})
+
+
+WEB = "6f1d3c52-8f5e-4c0e-9b57-3d7f1f0a2e11"
+DATABASE = "b3a7c9e4-52d0-4b8e-8f5c-0c9f6a1d7e22"
+"""Ids of two targets in the examples."""
 
 
 class Family(enum.StrEnum):
@@ -54,7 +65,7 @@ class TargetRef(Body):
 # --- zones, pools, prefixes (operator, service) ----------------------------------------------------------------------
 
 
-class Zone(BaseModel):
+class Zone(Answer):
     """An availability zone, to the ledger a name in a region. `accepts_regional`: regional addresses may come here."""
 
     name: Name
@@ -64,11 +75,20 @@ class Zone(BaseModel):
 
 
 class ZonePut(Body):
+    """A zone as placement registers it."""
+
+    model_config = examples({"region": "region-1", "accepts_regional": False})
+
     region: Name
     accepts_regional: bool = False
 
 
-class Prefix(BaseModel):
+Quarantine = Annotated[
+    int, Field(ge=0, le=30 * 86400, description="How long a released address rests before it is given again.")
+]
+
+
+class Prefix(Answer):
     """A CIDR in a pool."""
 
     id: UUID
@@ -77,7 +97,7 @@ class Prefix(BaseModel):
     created_at: datetime
 
 
-class Pool(BaseModel):
+class Pool(Answer):
     """A zone's supply of addresses of one family."""
 
     id: UUID
@@ -91,22 +111,39 @@ class Pool(BaseModel):
 
 
 class PoolCreate(Body):
+    """A new pool, empty until it is given prefixes."""
+
+    model_config = examples(
+        {"name": "public", "zone": "zone-1", "family": "ipv4", "quarantine_seconds": 300},
+        {"name": "public-v6", "zone": "zone-1", "family": "ipv6", "prefix_length": 64},
+    )
+
     name: Name
     zone: Name
     family: Family
-    prefix_length: int | None = None
-    quarantine_seconds: int = Field(QUARANTINE_SECONDS, ge=0, le=30 * 86400)
+    prefix_length: int | None = Field(
+        None, description="Length of what a reservation gets: 32 for IPv4; 48 to 64 for IPv6, 64 if left out."
+    )
+    quarantine_seconds: Quarantine = QUARANTINE_SECONDS
 
 
 class PoolUpdate(Body):
-    quarantine_seconds: int = Field(ge=0, le=30 * 86400)
+    """What of a pool may change."""
+
+    model_config = examples({"quarantine_seconds": 600})
+
+    quarantine_seconds: Quarantine
 
 
 class PrefixCreate(Body):
-    cidr: str = Field(examples=["198.18.16.0/22"])
+    """A prefix of the pool's family, its host bits clear, that overlaps none there is."""
+
+    model_config = examples({"cidr": "198.18.16.0/22"}, {"cidr": "2001:db8:16::/48"})
+
+    cidr: Text = Field(examples=["198.18.16.0/22"])
 
 
-class Quota(BaseModel):
+class Quota(Answer):
     """How many addresses of a family a project may hold, and holds now."""
 
     project: str
@@ -117,13 +154,17 @@ class Quota(BaseModel):
 
 
 class QuotaPut(Body):
+    """A grant; what a project holds above it, it keeps."""
+
+    model_config = examples({"limit": 50})
+
     limit: int = Field(ge=0, le=10_000_000)
 
 
 # --- flexible IPs (member) -------------------------------------------------------------------------------------------
 
 
-class Attachment(BaseModel):
+class Attachment(Answer):
     """A flexible IP on a target."""
 
     target: TargetRef
@@ -131,7 +172,7 @@ class Attachment(BaseModel):
     attached_at: datetime
 
 
-class FlexibleIP(BaseModel):
+class FlexibleIP(Answer):
     """A customer's address: it belongs to a project, not to a product."""
 
     id: UUID
@@ -148,8 +189,8 @@ class FlexibleIP(BaseModel):
         None, description="IPv6: the whole address a guest takes within the prefix; it stays with the prefix on moves."
     )
     name: str | None = None
-    labels: Labels = {}
-    protected: bool = False
+    labels: Labels = Labels({})
+    protected: bool = Field(False, description="It cannot be released.")
     state: FlexibleIPState
     attachment: Attachment | None = None
     next_attachment: Attachment | None = Field(None, description="While `moving`: where it goes.")
@@ -162,53 +203,89 @@ class FlexibleIP(BaseModel):
 class FlexibleIPReserve(Body):
     """Any free address of `family` in `zone`, of its `pool` if one is named; or the one that `address` names."""
 
+    model_config = examples(
+        {"zone": "zone-1"},
+        {"zone": "zone-1", "family": "ipv6", "name": "mail", "labels": {"env": "prod"}},
+        {"zone": "zone-1", "pool": "public", "address": "198.18.16.200"},
+    )
+
     zone: Name
     family: Family = Family.IPV4
     pool: Name | None = None
-    address: str | None = Field(None, examples=["198.18.16.7"])
-    name: str | None = Field(None, max_length=255)
-    labels: Labels = Field({})
-    project: str | None = Field(None, description="Roles `service` and `operator`: reserve on behalf of a project.")
+    address: Text | None = Field(None, examples=["198.18.16.7"])
+    name: Text | None = None
+    labels: Labels = Labels({})
+    project: Project | None = Field(None, description="Roles `service` and `operator`: reserve on behalf of a project.")
 
 
 class CarriedPrefix(Body):
     """A legacy IPv6 prefix, /48 to /64, on the target that uses it."""
 
-    prefix: str = Field(examples=["2001:db8:a:1::/64"])
-    project: str
-    name: str | None = Field(None, max_length=255)
+    prefix: Text = Field(examples=["2001:db8:a:1::/64"])
+    project: Project
+    name: Text | None = None
     target: TargetRef
 
 
 class Adopt(Body):
     """Legacy prefixes of one zone that become flexible IPs."""
 
+    model_config = examples(
+        {
+            "zone": "zone-1",
+            "prefixes": [
+                {
+                    "prefix": "2001:db8:a:1::/64",
+                    "project": "red",
+                    "name": "web",
+                    "target": {"kind": "instance", "id": WEB},
+                }
+            ],
+        }
+    )
+
     zone: Name
     prefixes: list[CarriedPrefix] = Field(min_length=1, max_length=500)
 
 
-class Adopted(BaseModel):
+class Adopted(Answer):
     """The flexible IPs, in the order asked for."""
 
     items: list[FlexibleIP]
 
 
 class FlexibleIPUpdate(Body):
-    name: str | None = Field(None, max_length=255)
+    """What of a flexible IP may change; what is left out stays."""
+
+    model_config = examples({"name": "front"}, {"labels": {"env": "prod", "tier": "web"}, "protected": True})
+
+    name: Text | None = None
     labels: Labels | None = None
     protected: bool | None = None
 
 
 class Attach(Body):
+    """Where it goes."""
+
+    model_config = examples({"target": {"kind": "instance", "id": WEB}})
+
     target: TargetRef
-    role: str | None = Field(None, max_length=63)
+    role: Text | None = Field(None, description="What the address is for on its target, in the owner's words.")
 
 
 class Detach(Body):
+    """May be empty."""
+
+    model_config = examples({}, {"from": {"kind": "instance", "id": WEB}})
+
     from_: TargetRef | None = Field(None, alias="from", description="Refused unless it is attached to this target.")
 
 
 class Move(Body):
+    """From one target to another in one go: the new one gets it when the old one's nodes have let go."""
+
+    model_config = examples({"from": {"kind": "instance", "id": WEB}, "to": {"kind": "instance", "id": DATABASE}})
+
     from_: TargetRef = Field(alias="from")
     to: TargetRef
 
@@ -229,7 +306,7 @@ class FlexibleIPFilter:
     ids: list[UUID] | None = None
 
 
-class Holding(BaseModel):
+class Holding(Answer):
     """Who held an address, and when. `until` is null while it lasts."""
 
     address: str
@@ -239,7 +316,11 @@ class Holding(BaseModel):
     until: datetime | None
 
 
-class AuditRecord(BaseModel):
+class Facts(RootModel[dict[str, Any]]):
+    """What the chain keeps of a flexible IP, exactly as it is hashed: whose it is, where it is and goes."""
+
+
+class AuditRecord(Answer):
     """One change of one address: an append-only chain (`previous` is the hash of the record before)."""
 
     number: int
@@ -248,8 +329,8 @@ class AuditRecord(BaseModel):
     actor: str
     request_id: str
     action: str
-    before: dict[str, Any] | None
-    after: dict[str, Any] | None
+    before: Facts | None = Field(description="Null: it was not held.")
+    after: Facts | None
     previous: str
     hash: str
 
@@ -260,14 +341,16 @@ class AuditRecord(BaseModel):
 class TargetPut(Body):
     """Registered by the service that owns the product, with a token bound to the target's kind."""
 
-    project: str
+    model_config = examples({"project": "red", "zone": "zone-1", "name": "web", "limit_ipv4": 5, "limit_ipv6": 5})
+
+    project: Project
     zone: Name
-    name: str
+    name: Text
     limit_ipv4: int = Field(5, ge=0, le=64)
     limit_ipv6: int = Field(5, ge=0, le=64)
 
 
-class Target(BaseModel):
+class Target(Answer):
     """What an address can be attached to, as the product that owns it registered it: project, zone and limits."""
 
     kind: Name
@@ -280,7 +363,7 @@ class Target(BaseModel):
     revision: int
 
 
-class TargetAddress(BaseModel):
+class TargetAddress(Answer):
     """One address of a target, as the nodes must realise it."""
 
     flexible_ip: UUID
@@ -290,7 +373,7 @@ class TargetAddress(BaseModel):
     carried: bool
 
 
-class AddressSet(BaseModel):
+class AddressSet(Answer):
     """All addresses of one target. `revision` rises at every change; `realized_revision` follows it."""
 
     target: TargetRef
@@ -301,22 +384,36 @@ class AddressSet(BaseModel):
     realized_revision: int
 
 
+Prose = Annotated[str, Field(max_length=4096, pattern=r"^[^\x00]*$")]
+
+
 class Waiting(Body):
     """What keeps the nodes of a target, and what would unblock them."""
 
-    code: str = Field(examples=["node.unreachable"])
-    text: str
-    unblock: str
+    code: Text = Field(examples=["node.unreachable"])
+    text: Prose
+    unblock: Prose
 
 
 class Realized(Body):
     """Placement's report: the nodes hold what `realized_revision` says, or `waiting_for` says what keeps them."""
 
-    realized_revision: int | None = None
+    model_config = examples(
+        {"realized_revision": 0},
+        {
+            "waiting_for": {
+                "code": "node.unreachable",
+                "text": "hypervisor-2 does not answer",
+                "unblock": "it goes on by itself once the node answers",
+            }
+        },
+    )
+
+    realized_revision: Revision | None = None
     waiting_for: Waiting | None = None
 
 
-class LaggingTarget(BaseModel):
+class LaggingTarget(Answer):
     """A target whose addresses are not realised yet: what a sweep looks for."""
 
     target: TargetRef

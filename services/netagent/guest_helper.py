@@ -8,8 +8,6 @@ folder per guest, so that a kill costs nothing:
     <directory>/<guest>/pid      its process
     <directory>/<guest>/addresses  what it configures, one a line, the first being the preferred source
 
-Their disks lie elsewhere (see `disks`), for they outlive them.
-
 Requests are JSON objects, one per packet of a unix SOCK_SEQPACKET socket: `{"do": "open", "guest", "mac", "name"}`
 (answered with two descriptors, SCM_RIGHTS), `addresses`, `configure` (`add`, `remove`), `collect`. An answer has
 `error` and `message` when the request failed.
@@ -18,11 +16,9 @@ Requests are JSON objects, one per packet of a unix SOCK_SEQPACKET socket: `{"do
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
 import re
-import select
 import selectors
 import signal
 import socket
@@ -42,7 +38,6 @@ from dataplane import netlink as nl
 from dataplane.guests import NIC
 from dataplane.linux import MAIN, Interface, Linux, Route
 from services.netagent import namespaces
-from services.netagent.disks import Disk
 
 log = structlog.get_logger()
 
@@ -51,7 +46,6 @@ T = TypeVar("T")
 GATEWAYS: Final = (IPv4Address("169.254.0.1"), IPv6Address("fe80::1"))
 DEFAULT_METRIC: Final = 100
 BOOT_PROTOCOL: Final = 3  # rtnetlink "boot": the guest's own routes, not ours to reconcile
-END_SECONDS: Final = 2.0  # for a killed process to be gone
 GRACE_SECONDS: Final = 2.0  # a guest just opened is about to get its leg
 MESSAGE_BYTES: Final = 1 << 16
 GUEST_NAME: Final = re.compile(r"[0-9a-f]{32}")
@@ -68,13 +62,12 @@ SYSCTLS: Final = {
 
 
 class GuestSettings(Settings):
-    """`GODWIT_GUESTS_SOCKET`, `GODWIT_GUESTS_DIRECTORY`, `GODWIT_GUESTS_DISKS`."""
+    """`GODWIT_GUESTS_SOCKET`, `GODWIT_GUESTS_DIRECTORY`."""
 
     model_config = SettingsConfigDict(env_prefix="GODWIT_GUESTS_")
 
     socket: Path
     directory: Path
-    disks: Path  # as the hypervisors' agents know it
 
 
 class Refused(Exception):
@@ -88,9 +81,8 @@ class Refused(Exception):
 class GuestHouse:
     """The guests of one directory. Used by one thread."""
 
-    def __init__(self, directory: Path, disks: Path) -> None:
+    def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._disks = disks
         self._opened: dict[str, float] = {}  # monotonic
         self._leaving: set[str] = set()
         directory.mkdir(parents=True, exist_ok=True)
@@ -143,7 +135,6 @@ class GuestHouse:
         """Destroy the guest if it has no leg; one just opened is looked at again in a moment."""
         folder = self._folder(guest)
         if not folder.is_dir():
-            self._disk(folder).end()
             return
         if time.monotonic() - self._opened.get(guest, 0.0) < GRACE_SECONDS:
             self._leaving.add(guest)
@@ -153,17 +144,13 @@ class GuestHouse:
         if namespaces.is_namespace(pin) and self._inside(pin, _has_leg):
             return
         self._opened.pop(guest, None)
-        self._destroy(folder)
+        _destroy(folder)
         log.info("guest.destroyed", guest=guest)
 
     def tidy(self) -> None:
         """Look again at the guests whose `collect` came too early."""
         for guest in list(self._leaving):
-            try:
-                self.collect(guest)
-            except OSError as error:  # the next round finds it
-                log.warning("guest.not_destroyed", guest=guest, error=str(error))
-                self._leaving.add(guest)
+            self.collect(guest)
 
     @property
     def has_work(self) -> bool:
@@ -191,20 +178,8 @@ class GuestHouse:
         finally:
             os.close(opened)
 
-    def _disk(self, folder: Path) -> Disk:
-        return Disk(self._disks, folder.name)
-
-    def _start(self, folder: Path) -> None:
-        disk = self._disk(folder)
-        disk.begin()
-        _start(folder, disk.content)
-
-    def _destroy(self, folder: Path) -> None:
-        _end(folder)
-        self._disk(folder).end()  # before the folder goes: after a kill, it is how this is found again
-        _remove(folder)
-
-    def _boot(self, folder: Path, mac: str) -> int:
+    @staticmethod
+    def _boot(folder: Path, mac: str) -> int:
         """The NIC, its default routes and the guest's process, as far as they are missing; then a netlink socket."""
         kernel = Linux()
         try:
@@ -226,7 +201,7 @@ class GuestHouse:
         finally:
             kernel.close()
         if _process(folder) is None:
-            self._start(folder)
+            _start(folder)
         return nl.open_socket().detach()
 
     def _recover(self, folder: Path) -> None:
@@ -236,12 +211,12 @@ class GuestHouse:
         pin, pid = folder / "net", _process(folder)
         if not namespaces.is_namespace(pin):
             if pid is None:
-                self._destroy(folder)
+                _destroy(folder)
                 return
             pin.touch()
             namespaces.bind(Path(f"/proc/{pid}/ns/net"), pin)
         if pid is None:
-            self._inside(pin, lambda _: self._start(folder))
+            self._inside(pin, lambda _: _start(folder))
         self._leaving.add(folder.name)  # its last leg may have gone while we were away
         self._opened[folder.name] = time.monotonic()
         log.info("guest.recovered", guest=folder.name)
@@ -301,13 +276,13 @@ def _write(path: Path, text: str) -> None:
     fresh.replace(path)
 
 
-def _start(folder: Path, disk: Path) -> None:
+def _start(folder: Path) -> None:
     """The guest's process, detached, in the namespace of the calling thread."""
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     try:
         pid = os.posix_spawn(
             sys.executable,
-            [sys.executable, "-S", "-E", str(GUEST_PROGRAM), str(folder), str(disk)],
+            [sys.executable, "-S", "-E", str(GUEST_PROGRAM), str(folder)],
             {},
             setsid=True,
             setsigdef=[signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGPIPE],
@@ -330,24 +305,11 @@ def _process(folder: Path) -> int | None:
     return int(text) if str(folder).encode() in command.split(b"\0") else None
 
 
-def _end(folder: Path) -> None:
-    """End the guest's process; returns when it writes nothing more."""
+def _destroy(folder: Path) -> None:
     pid = _process(folder)
-    if pid is None:
-        return
-    with contextlib.suppress(ProcessLookupError):
-        process = os.pidfd_open(pid)
-        try:
-            signal.pidfd_send_signal(process, signal.SIGKILL)
-            ended = select.poll()
-            ended.register(process, select.POLLIN)
-            if not ended.poll(END_SECONDS * 1000):
-                raise OSError(errno.EBUSY, f"process {pid} does not end")
-        finally:
-            os.close(process)
-
-
-def _remove(folder: Path) -> None:
+    if pid is not None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     namespaces.unbind(folder / "net")
     for file in folder.iterdir():
         file.unlink()
@@ -359,8 +321,7 @@ def destroy_all(directory: Path) -> None:
     if directory.is_dir():
         for folder in directory.iterdir():
             if GUEST_NAME.fullmatch(folder.name):
-                _end(folder)
-                _remove(folder)
+                _destroy(folder)
 
 
 def find(directory: Path, name: str) -> Path | None:
@@ -450,7 +411,7 @@ def main() -> None:
     logs.configure("guest-helper")
     settings = GuestSettings()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # guests outlive us, and are nobody's children
-    house = GuestHouse(settings.directory, settings.disks)
+    house = GuestHouse(settings.directory)
     serve(listen(settings.socket), house)
 
 

@@ -30,7 +30,7 @@ def create(
     app = create_app(
         "Godwit placement",
         [api.router],
-        version="1",
+        api.TAGS,
         description="Runs the fleet: zones, nodes, flavours, instances and their moves.",
     )
     database = Database(settings.database_url, bells)

@@ -7,14 +7,23 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import Field, RootModel
 
 from common.operations import Operation, OperationState
-from common.wire import Body, Name
+from common.wire import Answer, Body, Name, Project, Text, examples
 from services.placement.conversion.phases import CANARY, SIZE, WAVES, Phase, PortState
 from services.placement.conversion.prechecks import Effect, PartOf
 
-__all__ = ["Name", "Operation", "OperationState"]
+__all__ = ["Name", "Operation", "OperationState", "Project", "Text"]
+
+MAX = 2**31 - 1
+Amount = Annotated[int, Field(ge=0, le=MAX)]
+Unit = Annotated[int, Field(ge=1, le=MAX)]
+ResourceClass = Annotated[str, Field(pattern=r"^[A-Z0-9_]{1,255}$", examples=["VCPU", "MEMORY_MB", "DISK_GB"])]
+
+
+class Resources(RootModel[dict[ResourceClass, int]]):
+    """How much of each resource class, in OpenStack Placement's classes and units."""
 
 
 class Stack(enum.StrEnum):
@@ -58,7 +67,7 @@ class Evidence(Body):
     """Silence is none. `ref`: where it can be looked up: a ticket, a power controller's answer."""
 
     kind: EvidenceKind
-    ref: str = Field(min_length=1, max_length=255)
+    ref: Text = Field(min_length=1)
 
 
 class Fence(Evidence):
@@ -94,7 +103,9 @@ class InstanceState(enum.StrEnum):
 # --- zones and nodes (operator) --------------------------------------------------------------------------------------
 
 
-class Zone(BaseModel):
+class Zone(Answer):
+    """An availability zone."""
+
     name: Name
     region: Name
     stack: Stack
@@ -102,6 +113,10 @@ class Zone(BaseModel):
 
 
 class ZonePut(Body):
+    """A zone's region and stack, set once."""
+
+    model_config = examples({"region": "region-1", "stack": "dual"})
+
     region: Name
     stack: Stack
 
@@ -109,25 +124,25 @@ class ZonePut(Body):
 class Inventory(Body):
     """A node's supply of one resource class, in OpenStack Placement's terms."""
 
-    resource_class: str = Field(examples=["VCPU", "MEMORY_MB", "DISK_GB"])
-    total: int = Field(ge=0, le=2**31 - 1)
-    reserved: int = Field(0, ge=0, le=2**31 - 1)
-    min_unit: int = Field(1, ge=1)
-    max_unit: int = Field(2**31 - 1, ge=1)
-    step_size: int = Field(1, ge=1)
-    allocation_ratio: float = Field(1.0, gt=0)
+    resource_class: ResourceClass
+    total: Amount
+    reserved: Amount = 0
+    min_unit: Unit = 1
+    max_unit: Unit = MAX
+    step_size: Unit = 1
+    allocation_ratio: float = Field(1.0, gt=0, le=1e6, allow_inf_nan=False)
 
 
-class Allocation(BaseModel):
+class Allocation(Answer):
     """What one consumer holds of a node: an instance, or a move until it is done."""
 
     consumer: UUID
     project: str
     node: str
-    resources: dict[str, int]
+    resources: Resources
 
 
-class Node(BaseModel):
+class Node(Answer):
     """A machine with a netagent."""
 
     id: UUID
@@ -147,7 +162,7 @@ class Node(BaseModel):
     private_prefix: str | None = Field(None, description="Node-bound IPv4 of its NAT guests.")
     legacy_prefix: str | None = Field(None, description="Node-bound IPv6 of its NAT guests: it changes on moves.")
     inventories: list[Inventory]
-    used: dict[str, int]
+    used: Resources
     traits: list[str]
     instances: int
     generation: int = Field(description="Version of what the node must hold.")
@@ -162,33 +177,65 @@ class Node(BaseModel):
 class NodePut(Body):
     """Registers a node, or changes it. Name, zone and role are set once."""
 
+    model_config = examples(
+        {
+            "name": "gateway-1",
+            "zone": "zone-1",
+            "role": "gateway",
+            "agent_url": "https://172.30.0.11:8443",
+            "endpoint": "172.31.11.2",
+        },
+        {
+            "name": "hypervisor-1",
+            "zone": "zone-1",
+            "role": "hypervisor",
+            "agent_url": "https://172.30.0.21:8443",
+            "endpoint": "172.31.21.2",
+            "private_prefix": "10.21.0.0/24",
+            "legacy_prefix": "2001:db8:21::/48",
+            "inventories": [
+                {"resource_class": "VCPU", "total": 16, "allocation_ratio": 4.0},
+                {"resource_class": "MEMORY_MB", "total": 65536, "reserved": 2048},
+                {"resource_class": "DISK_GB", "total": 1000},
+            ],
+        },
+    )
+
     name: Name
     zone: Name
     role: NodeRole
-    agent_url: str = Field(pattern=r"^https://")
-    endpoint: str
-    endpoint_ipv6: str | None = None
-    neighbours: list[str] = Field(
+    agent_url: str = Field(max_length=255, pattern=r"^https://[!-~]+$")
+    endpoint: str = Field(max_length=64, examples=["172.31.1.2"])
+    endpoint_ipv6: str | None = Field(None, max_length=64)
+    neighbours: list[Text] = Field(
         [], max_length=64, description="Its ends of its links to the edge; its endpoint, if none."
     )
-    private_prefix: str | None = None
-    legacy_prefix: str | None = None
-    inventories: list[Inventory] = Field([])
-    traits: list[str] = Field([])
+    private_prefix: str | None = Field(None, max_length=64)
+    legacy_prefix: str | None = Field(None, max_length=64)
+    inventories: list[Inventory] = Field([], max_length=64)
+    traits: list[Text] = Field([], max_length=255)
 
 
 class NodeUpdate(Body):
     """`enabled` or `disabled`: draining has a verb of its own."""
 
+    model_config = examples({"admin_state": "disabled"})
+
     admin_state: AdminState
 
 
 class NodeFence(Body):
+    """Why it is certain that the node is dead."""
+
+    model_config = examples({"evidence": {"kind": "power_off", "ref": "BMC of hypervisor-1, 12:04 UTC"}})
+
     evidence: Evidence
 
 
 class NodeDrain(Body):
     """Moves every running instance elsewhere, live."""
+
+    model_config = examples({}, {"concurrency": 8})
 
     concurrency: int = Field(4, ge=1, le=64, description="Moves at a time.")
 
@@ -196,7 +243,9 @@ class NodeDrain(Body):
 # --- flavours, instances ---------------------------------------------------------------------------------------------
 
 
-class Flavor(BaseModel):
+class Flavor(Answer):
+    """A size that instances come in."""
+
     id: UUID
     name: Name
     vcpus: int
@@ -206,13 +255,17 @@ class Flavor(BaseModel):
 
 
 class FlavorCreate(Body):
+    """A new size."""
+
+    model_config = examples({"name": "medium", "vcpus": 2, "memory_mb": 4096, "disk_gb": 20})
+
     name: Name
     vcpus: int = Field(ge=1, le=1024)
     memory_mb: int = Field(ge=1, le=2**30)
     disk_gb: int = Field(ge=0, le=2**20)
 
 
-class PortAddress(BaseModel):
+class PortAddress(Answer):
     """One address of a port. `sequence` is what the fabric compares; 0: never announced on its own."""
 
     prefix: str
@@ -222,14 +275,16 @@ class PortAddress(BaseModel):
     sequence: int
 
 
-class Port(BaseModel):
+class Port(Answer):
+    """An instance's network interface."""
+
     id: UUID
     mac: str
     mode: Mode
     addresses: list[PortAddress]
 
 
-class Instance(BaseModel):
+class Instance(Answer):
     """A machine of a customer."""
 
     id: UUID
@@ -249,6 +304,11 @@ class Instance(BaseModel):
 class InstanceCreate(Body):
     """`addresses` are reserved flexible IPs; `allocate` reserves one of each named family for it."""
 
+    model_config = examples(
+        {"name": "web", "zone": "zone-1", "flavor": "small"},
+        {"name": "mail", "zone": "zone-1", "flavor": "small", "mode": "routed", "allocate": ["ipv4", "ipv6"]},
+    )
+
     name: Name
     zone: Name
     flavor: Name
@@ -259,17 +319,25 @@ class InstanceCreate(Body):
 
 
 class InstanceStart(Body):
+    """May be empty."""
+
+    model_config = examples({})
+
     hypervisor: Name | None = Field(None, description="Role operator: the hypervisor to start on.")
 
 
 class InstanceConvert(Body):
     """`gives_up_ipv4`: the owner agrees that a guest without a public IPv4 address loses its 10.x at its next start."""
 
+    model_config = examples({}, {"gives_up_ipv4": True})
+
     gives_up_ipv4: bool = False
 
 
 class InstanceMove(Body):
-    """Live move to `to`, or to any other hypervisor."""
+    """Where it goes; left out, to any other hypervisor."""
+
+    model_config = examples({"to": "hypervisor-2"}, {})
 
     to: Name | None = None
 
@@ -277,7 +345,7 @@ class InstanceMove(Body):
 # --- conversions of zones (operator) ---------------------------------------------------------------------------------
 
 
-class Reason(BaseModel):
+class Reason(Answer):
     """Why something is not done, and what mends it."""
 
     code: str = Field(examples=["precheck.stale"])
@@ -285,7 +353,7 @@ class Reason(BaseModel):
     remedy: str
 
 
-class Finding(BaseModel):
+class Finding(Answer):
     """Something that a precheck saw. Of the fabric's stage it blocks; of the guest's own its owner should know it."""
 
     part_of: PartOf
@@ -293,7 +361,7 @@ class Finding(BaseModel):
     reason: Reason
 
 
-class PredictedAddress(BaseModel):
+class PredictedAddress(Answer):
     """An address before a conversion and after it. `after` null: it ends, at the seal."""
 
     before: str
@@ -301,7 +369,7 @@ class PredictedAddress(BaseModel):
     ends_at: str | None = Field(None, examples=["seal"])
 
 
-class Prediction(BaseModel):
+class Prediction(Answer):
     """What a conversion will do to a port."""
 
     mode: Mode
@@ -310,7 +378,7 @@ class Prediction(BaseModel):
     addresses: list[PredictedAddress]
 
 
-class PortConversion(BaseModel):
+class PortConversion(Answer):
     """One port in its zone's conversion."""
 
     instance: UUID
@@ -327,7 +395,7 @@ class PortConversion(BaseModel):
     adopted_at: datetime | None
 
 
-class PlannedPort(BaseModel):
+class PlannedPort(Answer):
     """One port in a plan: its wave, what was found, and what will become of each of its addresses."""
 
     instance: UUID
@@ -338,17 +406,21 @@ class PlannedPort(BaseModel):
     predicted: Prediction
 
 
-class Wave(BaseModel):
+class PortCounts(RootModel[dict[PortState, int]]):
+    """How many ports are in which state; a state with none is left out."""
+
+
+class Wave(Answer):
     """Ports that are converted together, and judged together before the next."""
 
     number: int
     phase: Phase
-    ports: dict[PortState, int]
+    ports: PortCounts
     started_at: datetime | None
     ended_at: datetime | None
 
 
-class Conversion(BaseModel):
+class Conversion(Answer):
     """A zone's passage off the central NAT."""
 
     id: UUID
@@ -362,7 +434,7 @@ class Conversion(BaseModel):
     restarts_guests: bool
     operation: str | None = Field(description="Null until it is started.")
     waves: list[Wave]
-    ports: dict[PortState, int]
+    ports: PortCounts
     ports_per_s: float | None = Field(description="From the first port checked to the last one verified.")
     estimated_end: datetime | None
     probes_sent: int
@@ -372,21 +444,26 @@ class Conversion(BaseModel):
     created_at: datetime
 
 
-WaveSize = Annotated[str, Field(pattern=SIZE)]
+Waves = Annotated[list[Annotated[str, Field(pattern=SIZE)]], Field(max_length=32)]
 
 
 class ConversionCreate(Body):
     """Plans a zone's conversion; nothing of the zone changes before it is started."""
 
+    model_config = examples(
+        {"zone": "zone-1"},
+        {"zone": "zone-1", "through": "canary", "in_flight": 20, "canary": ["1", "10"], "waves": ["10%", "50%"]},
+    )
+
     zone: Name
     through: Phase = Field(Phase.DONE, description="Pause at the end of this phase.")
     in_flight: int = Field(50, ge=1, le=1000, description="Ports between two modes at a time.")
-    failure_budget: int = Field(10, ge=0, description="Ports that may fail before it pauses by itself.")
-    soak_s: int = Field(604_800, ge=0, description="From a guest's adoption of its address to the seal.")
+    failure_budget: int = Field(10, ge=0, le=MAX, description="Ports that may fail before it pauses by itself.")
+    soak_s: int = Field(604_800, ge=0, le=MAX, description="From a guest's adoption of its address to the seal.")
     restarts_guests: bool = Field(False, description="In the tail, those that have not restarted by then.")
-    canary: list[WaveSize] = Field(list(CANARY), description="Waves before the others, ports or a share of all.")
-    waves: list[WaveSize] = Field(list(WAVES), min_length=1, description="The others; the last goes on to the end.")
-    internal_project: str | None = Field(None, description="Whose instances are converted first.")
+    canary: Waves = Field(list(CANARY), description="Waves before the others, ports or a share of all.")
+    waves: Waves = Field(list(WAVES), min_length=1, description="The others; the last goes on to the end.")
+    internal_project: Project | None = Field(None, description="Whose instances are converted first.")
 
 
 class ConversionPlan(Conversion):
@@ -399,8 +476,14 @@ class ConversionPlan(Conversion):
 class ConversionResume(Body):
     """Goes on where it was paused."""
 
+    model_config = examples({}, {"through": "waves"})
+
     through: Phase = Field(Phase.DONE, description="Pause at the end of this phase.")
 
 
 class ConversionPause(Body):
-    reason: str = Field("asked for", max_length=255)
+    """Why it is paused, for those who find it so."""
+
+    model_config = examples({"reason": "the evening of the sale"})
+
+    reason: Text = "asked for"

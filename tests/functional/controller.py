@@ -14,6 +14,7 @@ from typing import Any, cast
 from uuid import UUID, uuid5
 
 import httpx
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import delete, func, text, update
 
@@ -35,6 +36,7 @@ from services.placement.model import Base, Claim, Heartbeat, PortConversion
 from services.placement.reconcile import Reconciler
 from services.placement.settings import PlacementSettings
 from services.placement.store import nodes
+from tests.functional.documented import hold_to_document
 from tests.functional.ledger import Ledger, ok
 
 NAMESPACE = UUID("5f0a7d1e-0d5b-4c8e-9a61-2b1f6d1f7a10")
@@ -143,23 +145,27 @@ class Fleet:
 class Controller:
     """A running controller with its ledger and fleet."""
 
+    app: FastAPI
     http: TestClient
     ledger: Ledger
     fleet: Fleet
     database: Database
     reconciler: Reconciler
     rung: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
+    zone: str = "zone-a"
 
     # --- callers -----------------------------------------------------------------------------------------------------
 
-    def request(self, who: str, method: str, path: str, **kwargs: Any) -> httpx.Response:
+    def token(self, who: str) -> str:
         subject, project, roles = {
             "red": ("rita", "red", ("member",)),
             "blue": ("bob", "blue", ("member",)),
             "operator": ("olga", "cloud", ("operator",)),
         }[who]
-        token = self.ledger.issuer.token(subject, project, *roles, audience=AUDIENCE)
-        headers = {"Authorization": f"Bearer {token}", **kwargs.pop("headers", {})}
+        return self.ledger.issuer.token(subject, project, *roles, audience=AUDIENCE)
+
+    def request(self, who: str, method: str, path: str, **kwargs: Any) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {self.token(who)}", **kwargs.pop("headers", {})}
         answer: httpx.Response = self.http.request(method, f"/placement/v1{path}", headers=headers, **kwargs)
         return answer
 
@@ -217,7 +223,7 @@ class Controller:
 
     def instance(self, name: str, who: str = "red", **body: Any) -> Any:
         """Create an instance and wait until it runs."""
-        wanted = {"name": name, "zone": "zone-a", "flavor": "small", **body}
+        wanted = {"name": name, "zone": self.zone, "flavor": "small", **body}
         operation = ok(self.post("/instances", wanted, who))
         self.settle()
         assert self.operation(operation)["state"] == "succeeded", self.operation(operation)
@@ -254,12 +260,12 @@ class Controller:
 
     # --- what stories start from -------------------------------------------------------------------------------------
 
-    def node(self, name: str, role: str, number: int, zone: str = "zone-a", **more: Any) -> None:
+    def node(self, name: str, role: str, number: int, zone: str | None = None, **more: Any) -> None:
         node_id = uuid5(NAMESPACE, name)
         endpoint = f"172.31.{number}.2"
         body: dict[str, Any] = {
             "name": name,
-            "zone": zone,
+            "zone": zone or self.zone,
             "role": role,
             "agent_url": f"https://172.30.0.{number}:8443",
             "endpoint": endpoint,
@@ -281,9 +287,9 @@ class Controller:
 
     def supplied(self) -> None:
         """A dual zone with two gateways, three hypervisors and an edge, pools, and a flavour."""
-        ok(self.request("operator", "PUT", "/zones/zone-a", json={"region": "region-1", "stack": "dual"}))
-        self.ledger.pool("public", "198.18.16.0/24", quarantine_seconds=0)
-        self.ledger.pool("public-v6", "2001:db8:100::/48", quarantine_seconds=0)
+        ok(self.request("operator", "PUT", f"/zones/{self.zone}", json={"region": "region-1", "stack": "dual"}))
+        self.ledger.pool("public", "198.18.16.0/24", zone=self.zone, quarantine_seconds=0)
+        self.ledger.pool("public-v6", "2001:db8:100::/48", zone=self.zone, quarantine_seconds=0)
         self.node("edge", "edge", 1)
         for number in (1, 2):
             self.node(f"gateway-{number}", "gateway", 10 + number)
@@ -295,7 +301,7 @@ class Controller:
 
 
 @contextmanager
-def running(database_url: str, ledger: Ledger) -> Iterator[Controller]:
+def running(database_url: str, ledger: Ledger, zone: str = "zone-a") -> Iterator[Controller]:
     """A controller on an empty, migrated database."""
     rung: list[tuple[str, tuple[str, ...]]] = []
 
@@ -325,7 +331,8 @@ def running(database_url: str, ledger: Ledger) -> Iterator[Controller]:
     reconciler = Reconciler(database, agents, client, sleep)
     service = app.create(settings, ring=ring, ledger=client, agents=agents)
     with TestClient(service, raise_server_exceptions=False) as http:
-        controller = Controller(http, ledger, fleet, database, reconciler, rung)
+        hold_to_document(http, service)
+        controller = Controller(service, http, ledger, fleet, database, reconciler, rung, zone)
         controller.supplied()
         yield controller
     database.close()

@@ -18,6 +18,7 @@ from services.ipam import app, wire
 from services.ipam.client import IpamClient
 from services.ipam.model import Base
 from services.ipam.settings import Settings
+from tests.functional.documented import hold_to_document
 from tests.functional.tokens import Issuer
 
 V1 = "/ipam/v1"
@@ -189,6 +190,7 @@ def running(database_url: str, issuer: Issuer) -> Iterator[Ledger]:
     settings = Settings(database_url=database_url, broker_url="memory://", issuer_keys=issuer.public_keys)
     application = app.create(settings, ring=lambda name, names: bells.append((name, names)))
     with TestClient(application, raise_server_exceptions=False) as http:
+        hold_to_document(http, application)
         yield Ledger(application, http, issuer, database_url, bells)
 
 

@@ -34,7 +34,7 @@ def reserve(tx: Transaction, caller: Caller, body: wire.FlexibleIPReserve) -> wi
             addressing.interface_address(address, secrets.randbelow) if body.family is wire.Family.IPV6 else None
         ),
         name=body.name,
-        labels=body.labels,
+        labels=body.labels.root,
         protected=False,
         revision=1,
         created_at=at,

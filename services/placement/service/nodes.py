@@ -319,7 +319,9 @@ def _node_wire(
         private_prefix=str(node.private_prefix) if node.private_prefix else None,
         legacy_prefix=str(node.legacy_prefix) if node.legacy_prefix else None,
         inventories=[wire.Inventory.model_validate(item, from_attributes=True) for item in node.inventories],
-        used={item.resource_class: used.get((node.id, item.resource_class), 0) for item in node.inventories},
+        used=wire.Resources(
+            {item.resource_class: used.get((node.id, item.resource_class), 0) for item in node.inventories}
+        ),
         traits=node.traits,
         instances=counts.get(node.id, 0),
         generation=node.generation,
@@ -340,7 +342,8 @@ def list_allocations(tx: Transaction, node_id: UUID, paging: Paging) -> Page[wir
     by_consumer: dict[UUID, wire.Allocation] = {}
     for row in nodes.allocations(tx, node_id, paging.limit + 1, paging.key(UUID)):
         allocation = by_consumer.setdefault(
-            row.consumer, wire.Allocation(consumer=row.consumer, project=row.project, node=node.name, resources={})
+            row.consumer,
+            wire.Allocation(consumer=row.consumer, project=row.project, node=node.name, resources=wire.Resources({})),
         )
-        allocation.resources[row.resource_class] = row.used
+        allocation.resources.root[row.resource_class] = row.used
     return paging.page(list(by_consumer.values()), key=lambda item: [str(item.consumer)])

@@ -16,10 +16,11 @@ T = TypeVar("T", bound="Attach")
 
 @_attrs_define
 class Attach:
-    """
+    """Where it goes.
+
     Attributes:
         target (TargetRef): What an address can be attached to. IPAM does not know what it is.
-        role (None | str | Unset):
+        role (None | str | Unset): What the address is for on its target, in the owner's words.
     """
 
     target: TargetRef

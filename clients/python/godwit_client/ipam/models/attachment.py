@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..types import UNSET, Unset
-
 if TYPE_CHECKING:
     from ..models.target_ref import TargetRef
 
@@ -22,36 +20,32 @@ class Attachment:
 
     Attributes:
         target (TargetRef): What an address can be attached to. IPAM does not know what it is.
+        role (None | str):
         attached_at (datetime.datetime):
-        role (None | str | Unset):
     """
 
     target: TargetRef
+    role: None | str
     attached_at: datetime.datetime
-    role: None | str | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         target = self.target.to_dict()
 
-        attached_at = self.attached_at.isoformat()
+        role: None | str
+        role = self.role
 
-        role: None | str | Unset
-        if isinstance(self.role, Unset):
-            role = UNSET
-        else:
-            role = self.role
+        attached_at = self.attached_at.isoformat()
 
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
         field_dict.update(
             {
                 "target": target,
+                "role": role,
                 "attached_at": attached_at,
             }
         )
-        if role is not UNSET:
-            field_dict["role"] = role
 
         return field_dict
 
@@ -62,21 +56,19 @@ class Attachment:
         d = dict(src_dict)
         target = TargetRef.from_dict(d.pop("target"))
 
-        attached_at = datetime.datetime.fromisoformat(d.pop("attached_at"))
-
-        def _parse_role(data: object) -> None | str | Unset:
+        def _parse_role(data: object) -> None | str:
             if data is None:
                 return data
-            if isinstance(data, Unset):
-                return data
-            return cast(None | str | Unset, data)
+            return cast(None | str, data)
 
-        role = _parse_role(d.pop("role", UNSET))
+        role = _parse_role(d.pop("role"))
+
+        attached_at = datetime.datetime.fromisoformat(d.pop("attached_at"))
 
         attachment = cls(
             target=target,
-            attached_at=attached_at,
             role=role,
+            attached_at=attached_at,
         )
 
         attachment.additional_properties = d

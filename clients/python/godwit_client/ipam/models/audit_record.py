@@ -8,8 +8,7 @@ from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 if TYPE_CHECKING:
-    from ..models.audit_record_after_type_0 import AuditRecordAfterType0
-    from ..models.audit_record_before_type_0 import AuditRecordBeforeType0
+    from ..models.facts import Facts
 
 
 T = TypeVar("T", bound="AuditRecord")
@@ -26,8 +25,8 @@ class AuditRecord:
         actor (str):
         request_id (str):
         action (str):
-        before (AuditRecordBeforeType0 | None):
-        after (AuditRecordAfterType0 | None):
+        before (Facts | None): Null: it was not held.
+        after (Facts | None):
         previous (str):
         hash_ (str):
     """
@@ -38,15 +37,14 @@ class AuditRecord:
     actor: str
     request_id: str
     action: str
-    before: AuditRecordBeforeType0 | None
-    after: AuditRecordAfterType0 | None
+    before: Facts | None
+    after: Facts | None
     previous: str
     hash_: str
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        from ..models.audit_record_after_type_0 import AuditRecordAfterType0  # noqa: PLC0415
-        from ..models.audit_record_before_type_0 import AuditRecordBeforeType0  # noqa: PLC0415
+        from ..models.facts import Facts  # noqa: PLC0415
 
         number = self.number
 
@@ -61,13 +59,13 @@ class AuditRecord:
         action = self.action
 
         before: dict[str, Any] | None
-        if isinstance(self.before, AuditRecordBeforeType0):
+        if isinstance(self.before, Facts):
             before = self.before.to_dict()
         else:
             before = self.before
 
         after: dict[str, Any] | None
-        if isinstance(self.after, AuditRecordAfterType0):
+        if isinstance(self.after, Facts):
             after = self.after.to_dict()
         else:
             after = self.after
@@ -97,8 +95,7 @@ class AuditRecord:
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
-        from ..models.audit_record_after_type_0 import AuditRecordAfterType0  # noqa: PLC0415
-        from ..models.audit_record_before_type_0 import AuditRecordBeforeType0  # noqa: PLC0415
+        from ..models.facts import Facts  # noqa: PLC0415
 
         d = dict(src_dict)
         number = d.pop("number")
@@ -113,33 +110,33 @@ class AuditRecord:
 
         action = d.pop("action")
 
-        def _parse_before(data: object) -> AuditRecordBeforeType0 | None:
+        def _parse_before(data: object) -> Facts | None:
             if data is None:
                 return data
             try:
                 if not isinstance(data, dict):
                     raise TypeError()
-                before_type_0 = AuditRecordBeforeType0.from_dict(data)
+                before_type_0 = Facts.from_dict(data)
 
                 return before_type_0
             except (TypeError, ValueError, AttributeError, KeyError):
                 pass
-            return cast(AuditRecordBeforeType0 | None, data)
+            return cast(Facts | None, data)
 
         before = _parse_before(d.pop("before"))
 
-        def _parse_after(data: object) -> AuditRecordAfterType0 | None:
+        def _parse_after(data: object) -> Facts | None:
             if data is None:
                 return data
             try:
                 if not isinstance(data, dict):
                     raise TypeError()
-                after_type_0 = AuditRecordAfterType0.from_dict(data)
+                after_type_0 = Facts.from_dict(data)
 
                 return after_type_0
             except (TypeError, ValueError, AttributeError, KeyError):
                 pass
-            return cast(AuditRecordAfterType0 | None, data)
+            return cast(Facts | None, data)
 
         after = _parse_after(d.pop("after"))
 

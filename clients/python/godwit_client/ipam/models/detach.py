@@ -16,7 +16,8 @@ T = TypeVar("T", bound="Detach")
 
 @_attrs_define
 class Detach:
-    """
+    """May be empty.
+
     Attributes:
         from_ (None | TargetRef | Unset): Refused unless it is attached to this target.
     """

@@ -9,7 +9,7 @@ from ..models.family import Family
 from ..types import UNSET, Unset
 
 if TYPE_CHECKING:
-    from ..models.flexible_ip_reserve_labels import FlexibleIPReserveLabels
+    from ..models.labels import Labels
 
 
 T = TypeVar("T", bound="FlexibleIPReserve")
@@ -25,7 +25,7 @@ class FlexibleIPReserve:
         pool (None | str | Unset):
         address (None | str | Unset):
         name (None | str | Unset):
-        labels (FlexibleIPReserveLabels | Unset):
+        labels (Labels | Unset): What people file an address under; lists are narrowed by one.
         project (None | str | Unset): Roles `service` and `operator`: reserve on behalf of a project.
     """
 
@@ -34,7 +34,7 @@ class FlexibleIPReserve:
     pool: None | str | Unset = UNSET
     address: None | str | Unset = UNSET
     name: None | str | Unset = UNSET
-    labels: FlexibleIPReserveLabels | Unset = UNSET
+    labels: Labels | Unset = UNSET
     project: None | str | Unset = UNSET
 
     def to_dict(self) -> dict[str, Any]:
@@ -96,7 +96,7 @@ class FlexibleIPReserve:
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
-        from ..models.flexible_ip_reserve_labels import FlexibleIPReserveLabels  # noqa: PLC0415
+        from ..models.labels import Labels  # noqa: PLC0415
 
         d = dict(src_dict)
         zone = d.pop("zone")
@@ -136,11 +136,11 @@ class FlexibleIPReserve:
         name = _parse_name(d.pop("name", UNSET))
 
         _labels = d.pop("labels", UNSET)
-        labels: FlexibleIPReserveLabels | Unset
+        labels: Labels | Unset
         if isinstance(_labels, Unset):
             labels = UNSET
         else:
-            labels = FlexibleIPReserveLabels.from_dict(_labels)
+            labels = Labels.from_dict(_labels)
 
         def _parse_project(data: object) -> None | str | Unset:
             if data is None:

@@ -8,7 +8,7 @@ from attrs import define as _attrs_define
 from ..types import UNSET, Unset
 
 if TYPE_CHECKING:
-    from ..models.flexible_ip_update_labels_type_0 import FlexibleIPUpdateLabelsType0
+    from ..models.labels import Labels
 
 
 T = TypeVar("T", bound="FlexibleIPUpdate")
@@ -16,21 +16,20 @@ T = TypeVar("T", bound="FlexibleIPUpdate")
 
 @_attrs_define
 class FlexibleIPUpdate:
-    """
+    """What of a flexible IP may change; what is left out stays.
+
     Attributes:
         name (None | str | Unset):
-        labels (FlexibleIPUpdateLabelsType0 | None | Unset):
+        labels (Labels | None | Unset):
         protected (bool | None | Unset):
     """
 
     name: None | str | Unset = UNSET
-    labels: FlexibleIPUpdateLabelsType0 | None | Unset = UNSET
+    labels: Labels | None | Unset = UNSET
     protected: bool | None | Unset = UNSET
 
     def to_dict(self) -> dict[str, Any]:
-        from ..models.flexible_ip_update_labels_type_0 import (
-            FlexibleIPUpdateLabelsType0,  # noqa: PLC0415
-        )
+        from ..models.labels import Labels  # noqa: PLC0415
 
         name: None | str | Unset
         if isinstance(self.name, Unset):
@@ -41,7 +40,7 @@ class FlexibleIPUpdate:
         labels: dict[str, Any] | None | Unset
         if isinstance(self.labels, Unset):
             labels = UNSET
-        elif isinstance(self.labels, FlexibleIPUpdateLabelsType0):
+        elif isinstance(self.labels, Labels):
             labels = self.labels.to_dict()
         else:
             labels = self.labels
@@ -66,9 +65,7 @@ class FlexibleIPUpdate:
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
-        from ..models.flexible_ip_update_labels_type_0 import (
-            FlexibleIPUpdateLabelsType0,  # noqa: PLC0415
-        )
+        from ..models.labels import Labels  # noqa: PLC0415
 
         d = dict(src_dict)
 
@@ -81,7 +78,7 @@ class FlexibleIPUpdate:
 
         name = _parse_name(d.pop("name", UNSET))
 
-        def _parse_labels(data: object) -> FlexibleIPUpdateLabelsType0 | None | Unset:
+        def _parse_labels(data: object) -> Labels | None | Unset:
             if data is None:
                 return data
             if isinstance(data, Unset):
@@ -89,12 +86,12 @@ class FlexibleIPUpdate:
             try:
                 if not isinstance(data, dict):
                     raise TypeError()
-                labels_type_0 = FlexibleIPUpdateLabelsType0.from_dict(data)
+                labels_type_0 = Labels.from_dict(data)
 
                 return labels_type_0
             except (TypeError, ValueError, AttributeError, KeyError):
                 pass
-            return cast(FlexibleIPUpdateLabelsType0 | None | Unset, data)
+            return cast(Labels | None | Unset, data)
 
         labels = _parse_labels(d.pop("labels", UNSET))
 

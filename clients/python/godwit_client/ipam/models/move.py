@@ -14,7 +14,8 @@ T = TypeVar("T", bound="Move")
 
 @_attrs_define
 class Move:
-    """
+    """From one target to another in one go: the new one gets it when the old one's nodes have let go.
+
     Attributes:
         from_ (TargetRef): What an address can be attached to. IPAM does not know what it is.
         to (TargetRef): What an address can be attached to. IPAM does not know what it is.

@@ -13,13 +13,15 @@ T = TypeVar("T", bound="PoolCreate")
 
 @_attrs_define
 class PoolCreate:
-    """
+    """A new pool, empty until it is given prefixes.
+
     Attributes:
         name (str):
         zone (str):
         family (Family):
-        prefix_length (int | None | Unset):
-        quarantine_seconds (int | Unset):  Default: 300.
+        prefix_length (int | None | Unset): Length of what a reservation gets: 32 for IPv4; 48 to 64 for IPv6, 64 if
+            left out.
+        quarantine_seconds (int | Unset): How long a released address rests before it is given again. Default: 300.
     """
 
     name: str

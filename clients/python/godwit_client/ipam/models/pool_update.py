@@ -10,9 +10,10 @@ T = TypeVar("T", bound="PoolUpdate")
 
 @_attrs_define
 class PoolUpdate:
-    """
+    """What of a pool may change.
+
     Attributes:
-        quarantine_seconds (int):
+        quarantine_seconds (int): How long a released address rests before it is given again.
     """
 
     quarantine_seconds: int

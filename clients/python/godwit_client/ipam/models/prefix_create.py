@@ -10,7 +10,8 @@ T = TypeVar("T", bound="PrefixCreate")
 
 @_attrs_define
 class PrefixCreate:
-    """
+    """A prefix of the pool's family, its host bits clear, that overlaps none there is.
+
     Attributes:
         cidr (str):
     """

@@ -10,7 +10,8 @@ T = TypeVar("T", bound="QuotaPut")
 
 @_attrs_define
 class QuotaPut:
-    """
+    """A grant; what a project holds above it, it keeps.
+
     Attributes:
         limit (int):
     """

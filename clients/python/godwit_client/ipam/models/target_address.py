@@ -7,8 +7,6 @@ from uuid import UUID
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..types import UNSET, Unset
-
 T = TypeVar("T", bound="TargetAddress")
 
 
@@ -20,15 +18,15 @@ class TargetAddress:
         flexible_ip (UUID):
         prefix (str):
         host (str): What the guest configures.
+        role (None | str):
         carried (bool):
-        role (None | str | Unset):
     """
 
     flexible_ip: UUID
     prefix: str
     host: str
+    role: None | str
     carried: bool
-    role: None | str | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -38,13 +36,10 @@ class TargetAddress:
 
         host = self.host
 
-        carried = self.carried
+        role: None | str
+        role = self.role
 
-        role: None | str | Unset
-        if isinstance(self.role, Unset):
-            role = UNSET
-        else:
-            role = self.role
+        carried = self.carried
 
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
@@ -53,11 +48,10 @@ class TargetAddress:
                 "flexible_ip": flexible_ip,
                 "prefix": prefix,
                 "host": host,
+                "role": role,
                 "carried": carried,
             }
         )
-        if role is not UNSET:
-            field_dict["role"] = role
 
         return field_dict
 
@@ -70,23 +64,21 @@ class TargetAddress:
 
         host = d.pop("host")
 
-        carried = d.pop("carried")
-
-        def _parse_role(data: object) -> None | str | Unset:
+        def _parse_role(data: object) -> None | str:
             if data is None:
                 return data
-            if isinstance(data, Unset):
-                return data
-            return cast(None | str | Unset, data)
+            return cast(None | str, data)
 
-        role = _parse_role(d.pop("role", UNSET))
+        role = _parse_role(d.pop("role"))
+
+        carried = d.pop("carried")
 
         target_address = cls(
             flexible_ip=flexible_ip,
             prefix=prefix,
             host=host,
-            carried=carried,
             role=role,
+            carried=carried,
         )
 
         target_address.additional_properties = d

@@ -6,8 +6,6 @@ from typing import Any, TypeVar
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..types import UNSET, Unset
-
 T = TypeVar("T", bound="Zone")
 
 
@@ -18,14 +16,14 @@ class Zone:
     Attributes:
         name (str):
         region (str):
+        accepts_regional (bool):
         revision (int):
-        accepts_regional (bool | Unset):  Default: False.
     """
 
     name: str
     region: str
+    accepts_regional: bool
     revision: int
-    accepts_regional: bool | Unset = False
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -33,9 +31,9 @@ class Zone:
 
         region = self.region
 
-        revision = self.revision
-
         accepts_regional = self.accepts_regional
+
+        revision = self.revision
 
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
@@ -43,11 +41,10 @@ class Zone:
             {
                 "name": name,
                 "region": region,
+                "accepts_regional": accepts_regional,
                 "revision": revision,
             }
         )
-        if accepts_regional is not UNSET:
-            field_dict["accepts_regional"] = accepts_regional
 
         return field_dict
 
@@ -58,15 +55,15 @@ class Zone:
 
         region = d.pop("region")
 
-        revision = d.pop("revision")
+        accepts_regional = d.pop("accepts_regional")
 
-        accepts_regional = d.pop("accepts_regional", UNSET)
+        revision = d.pop("revision")
 
         zone = cls(
             name=name,
             region=region,
-            revision=revision,
             accepts_regional=accepts_regional,
+            revision=revision,
         )
 
         zone.additional_properties = d

@@ -12,7 +12,8 @@ T = TypeVar("T", bound="ZonePut")
 
 @_attrs_define
 class ZonePut:
-    """
+    """A zone as placement registers it.
+
     Attributes:
         region (str):
         accepts_regional (bool | Unset):  Default: False.

@@ -2,14 +2,13 @@
 
 from .admin_state import AdminState
 from .allocation import Allocation
-from .allocation_resources import AllocationResources
+from .allocation_page import AllocationPage
 from .condition import Condition
 from .conversion import Conversion
 from .conversion_create import ConversionCreate
+from .conversion_page import ConversionPage
 from .conversion_pause import ConversionPause
 from .conversion_plan import ConversionPlan
-from .conversion_plan_ports import ConversionPlanPorts
-from .conversion_ports import ConversionPorts
 from .conversion_resume import ConversionResume
 from .effect import Effect
 from .evidence import Evidence
@@ -19,10 +18,12 @@ from .field_error import FieldError
 from .finding import Finding
 from .flavor import Flavor
 from .flavor_create import FlavorCreate
+from .flavor_page import FlavorPage
 from .instance import Instance
 from .instance_convert import InstanceConvert
 from .instance_create import InstanceCreate
 from .instance_move import InstanceMove
+from .instance_page import InstancePage
 from .instance_start import InstanceStart
 from .instance_state import InstanceState
 from .inventory import Inventory
@@ -30,52 +31,47 @@ from .mode import Mode
 from .node import Node
 from .node_drain import NodeDrain
 from .node_fence import NodeFence
+from .node_page import NodePage
 from .node_put import NodePut
 from .node_role import NodeRole
 from .node_update import NodeUpdate
-from .node_used import NodeUsed
 from .operation import Operation
 from .operation_error import OperationError
-from .operation_result_type_0 import OperationResultType0
+from .operation_page import OperationPage
+from .operation_result import OperationResult
 from .operation_state import OperationState
 from .operation_step import OperationStep
-from .page_allocation import PageAllocation
-from .page_conversion import PageConversion
-from .page_flavor import PageFlavor
-from .page_instance import PageInstance
-from .page_node import PageNode
-from .page_operation import PageOperation
-from .page_port_conversion import PagePortConversion
-from .page_zone import PageZone
 from .part_of import PartOf
 from .phase import Phase
 from .planned_port import PlannedPort
 from .port import Port
 from .port_address import PortAddress
 from .port_conversion import PortConversion
+from .port_conversion_page import PortConversionPage
+from .port_counts import PortCounts
 from .port_state import PortState
 from .predicted_address import PredictedAddress
 from .prediction import Prediction
 from .problem import Problem
 from .reason import Reason
+from .resources import Resources
 from .stack import Stack
 from .waiting_for import WaitingFor
 from .wave import Wave
-from .wave_ports import WavePorts
 from .zone import Zone
+from .zone_page import ZonePage
 from .zone_put import ZonePut
 
 __all__ = (
     "AdminState",
     "Allocation",
-    "AllocationResources",
+    "AllocationPage",
     "Condition",
     "Conversion",
     "ConversionCreate",
+    "ConversionPage",
     "ConversionPause",
     "ConversionPlan",
-    "ConversionPlanPorts",
-    "ConversionPorts",
     "ConversionResume",
     "Effect",
     "Evidence",
@@ -85,10 +81,12 @@ __all__ = (
     "Finding",
     "Flavor",
     "FlavorCreate",
+    "FlavorPage",
     "Instance",
     "InstanceConvert",
     "InstanceCreate",
     "InstanceMove",
+    "InstancePage",
     "InstanceStart",
     "InstanceState",
     "Inventory",
@@ -96,38 +94,34 @@ __all__ = (
     "Node",
     "NodeDrain",
     "NodeFence",
+    "NodePage",
     "NodePut",
     "NodeRole",
     "NodeUpdate",
-    "NodeUsed",
     "Operation",
     "OperationError",
-    "OperationResultType0",
+    "OperationPage",
+    "OperationResult",
     "OperationState",
     "OperationStep",
-    "PageAllocation",
-    "PageConversion",
-    "PageFlavor",
-    "PageInstance",
-    "PageNode",
-    "PageOperation",
-    "PagePortConversion",
-    "PageZone",
     "PartOf",
     "Phase",
     "PlannedPort",
     "Port",
     "PortAddress",
     "PortConversion",
+    "PortConversionPage",
+    "PortCounts",
     "PortState",
     "PredictedAddress",
     "Prediction",
     "Problem",
     "Reason",
+    "Resources",
     "Stack",
     "WaitingFor",
     "Wave",
-    "WavePorts",
     "Zone",
+    "ZonePage",
     "ZonePut",
 )

@@ -8,7 +8,7 @@ from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 if TYPE_CHECKING:
-    from ..models.allocation_resources import AllocationResources
+    from ..models.resources import Resources
 
 
 T = TypeVar("T", bound="Allocation")
@@ -22,13 +22,13 @@ class Allocation:
         consumer (UUID):
         project (str):
         node (str):
-        resources (AllocationResources):
+        resources (Resources): How much of each resource class, in OpenStack Placement's classes and units.
     """
 
     consumer: UUID
     project: str
     node: str
-    resources: AllocationResources
+    resources: Resources
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -55,7 +55,7 @@ class Allocation:
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
-        from ..models.allocation_resources import AllocationResources  # noqa: PLC0415
+        from ..models.resources import Resources  # noqa: PLC0415
 
         d = dict(src_dict)
         consumer = UUID(d.pop("consumer"))
@@ -64,7 +64,7 @@ class Allocation:
 
         node = d.pop("node")
 
-        resources = AllocationResources.from_dict(d.pop("resources"))
+        resources = Resources.from_dict(d.pop("resources"))
 
         allocation = cls(
             consumer=consumer,

@@ -11,7 +11,7 @@ from attrs import field as _attrs_field
 from ..models.phase import Phase
 
 if TYPE_CHECKING:
-    from ..models.conversion_ports import ConversionPorts
+    from ..models.port_counts import PortCounts
     from ..models.reason import Reason
     from ..models.wave import Wave
 
@@ -35,7 +35,7 @@ class Conversion:
         restarts_guests (bool):
         operation (None | str): Null until it is started.
         waves (list[Wave]):
-        ports (ConversionPorts):
+        ports (PortCounts): How many ports are in which state; a state with none is left out.
         ports_per_s (float | None): From the first port checked to the last one verified.
         estimated_end (datetime.datetime | None):
         probes_sent (int):
@@ -56,7 +56,7 @@ class Conversion:
     restarts_guests: bool
     operation: None | str
     waves: list[Wave]
-    ports: ConversionPorts
+    ports: PortCounts
     ports_per_s: float | None
     estimated_end: datetime.datetime | None
     probes_sent: int
@@ -147,7 +147,7 @@ class Conversion:
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
-        from ..models.conversion_ports import ConversionPorts  # noqa: PLC0415
+        from ..models.port_counts import PortCounts  # noqa: PLC0415
         from ..models.reason import Reason  # noqa: PLC0415
         from ..models.wave import Wave  # noqa: PLC0415
 
@@ -189,7 +189,7 @@ class Conversion:
 
             waves.append(waves_item)
 
-        ports = ConversionPorts.from_dict(d.pop("ports"))
+        ports = PortCounts.from_dict(d.pop("ports"))
 
         def _parse_ports_per_s(data: object) -> float | None:
             if data is None:

@@ -12,7 +12,8 @@ T = TypeVar("T", bound="ConversionPause")
 
 @_attrs_define
 class ConversionPause:
-    """
+    """Why it is paused, for those who find it so.
+
     Attributes:
         reason (str | Unset):  Default: 'asked for'.
     """

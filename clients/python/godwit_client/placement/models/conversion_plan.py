@@ -11,8 +11,8 @@ from attrs import field as _attrs_field
 from ..models.phase import Phase
 
 if TYPE_CHECKING:
-    from ..models.conversion_plan_ports import ConversionPlanPorts
     from ..models.planned_port import PlannedPort
+    from ..models.port_counts import PortCounts
     from ..models.reason import Reason
     from ..models.wave import Wave
 
@@ -36,7 +36,7 @@ class ConversionPlan:
         restarts_guests (bool):
         operation (None | str): Null until it is started.
         waves (list[Wave]):
-        ports (ConversionPlanPorts):
+        ports (PortCounts): How many ports are in which state; a state with none is left out.
         ports_per_s (float | None): From the first port checked to the last one verified.
         estimated_end (datetime.datetime | None):
         probes_sent (int):
@@ -59,7 +59,7 @@ class ConversionPlan:
     restarts_guests: bool
     operation: None | str
     waves: list[Wave]
-    ports: ConversionPlanPorts
+    ports: PortCounts
     ports_per_s: float | None
     estimated_end: datetime.datetime | None
     probes_sent: int
@@ -161,8 +161,8 @@ class ConversionPlan:
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
-        from ..models.conversion_plan_ports import ConversionPlanPorts  # noqa: PLC0415
         from ..models.planned_port import PlannedPort  # noqa: PLC0415
+        from ..models.port_counts import PortCounts  # noqa: PLC0415
         from ..models.reason import Reason  # noqa: PLC0415
         from ..models.wave import Wave  # noqa: PLC0415
 
@@ -204,7 +204,7 @@ class ConversionPlan:
 
             waves.append(waves_item)
 
-        ports = ConversionPlanPorts.from_dict(d.pop("ports"))
+        ports = PortCounts.from_dict(d.pop("ports"))
 
         def _parse_ports_per_s(data: object) -> float | None:
             if data is None:

@@ -12,7 +12,8 @@ T = TypeVar("T", bound="Flavor")
 
 @_attrs_define
 class Flavor:
-    """
+    """A size that instances come in.
+
     Attributes:
         id (UUID):
         name (str):

@@ -10,7 +10,8 @@ T = TypeVar("T", bound="FlavorCreate")
 
 @_attrs_define
 class FlavorCreate:
-    """
+    """A new size.
+
     Attributes:
         name (str):
         vcpus (int):

@@ -29,7 +29,7 @@ class Instance:
         flavor (str):
         state (InstanceState): Derived from where the instance is bound and what is being done with it.
         hypervisor (None | str): Null while archived.
-        port (Port):
+        port (Port): An instance's network interface.
         operation (None | str): The Operation that is changing it.
         revision (int):
         created_at (datetime.datetime):

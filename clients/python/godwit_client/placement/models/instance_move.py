@@ -12,7 +12,7 @@ T = TypeVar("T", bound="InstanceMove")
 
 @_attrs_define
 class InstanceMove:
-    """Live move to `to`, or to any other hypervisor.
+    """Where it goes; left out, to any other hypervisor.
 
     Attributes:
         to (None | str | Unset):

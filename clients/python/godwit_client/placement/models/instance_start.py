@@ -12,7 +12,8 @@ T = TypeVar("T", bound="InstanceStart")
 
 @_attrs_define
 class InstanceStart:
-    """
+    """May be empty.
+
     Attributes:
         hypervisor (None | str | Unset): Role operator: the hypervisor to start on.
     """

@@ -11,12 +11,11 @@ from attrs import field as _attrs_field
 from ..models.admin_state import AdminState
 from ..models.condition import Condition
 from ..models.node_role import NodeRole
-from ..types import UNSET, Unset
 
 if TYPE_CHECKING:
     from ..models.fence import Fence
     from ..models.inventory import Inventory
-    from ..models.node_used import NodeUsed
+    from ..models.resources import Resources
 
 
 T = TypeVar("T", bound="Node")
@@ -42,17 +41,17 @@ class Node:
         endpoint (str): The node's address in the fabric.
         endpoint_ipv6 (None | str): The same in IPv6: the next hop of what it announces.
         neighbours (list[str]): Its ends of its links to the edge.
+        private_prefix (None | str): Node-bound IPv4 of its NAT guests.
+        legacy_prefix (None | str): Node-bound IPv6 of its NAT guests: it changes on moves.
         inventories (list[Inventory]):
-        used (NodeUsed):
+        used (Resources): How much of each resource class, in OpenStack Placement's classes and units.
         traits (list[str]):
         instances (int):
         generation (int): Version of what the node must hold.
         applied_generation (int): Version that its agent last confirmed; its kernel holds that, but for `failures`.
+        failures (list[str]): Entries its kernel refused, in words.
+        seen_at (datetime.datetime | None): When its agent last answered.
         revision (int):
-        private_prefix (None | str | Unset): Node-bound IPv4 of its NAT guests.
-        legacy_prefix (None | str | Unset): Node-bound IPv6 of its NAT guests: it changes on moves.
-        failures (list[str] | Unset): Entries its kernel refused, in words.
-        seen_at (datetime.datetime | None | Unset): When its agent last answered.
     """
 
     id: UUID
@@ -69,17 +68,17 @@ class Node:
     endpoint: str
     endpoint_ipv6: None | str
     neighbours: list[str]
+    private_prefix: None | str
+    legacy_prefix: None | str
     inventories: list[Inventory]
-    used: NodeUsed
+    used: Resources
     traits: list[str]
     instances: int
     generation: int
     applied_generation: int
+    failures: list[str]
+    seen_at: datetime.datetime | None
     revision: int
-    private_prefix: None | str | Unset = UNSET
-    legacy_prefix: None | str | Unset = UNSET
-    failures: list[str] | Unset = UNSET
-    seen_at: datetime.datetime | None | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -123,6 +122,12 @@ class Node:
 
         neighbours = self.neighbours
 
+        private_prefix: None | str
+        private_prefix = self.private_prefix
+
+        legacy_prefix: None | str
+        legacy_prefix = self.legacy_prefix
+
         inventories = []
         for inventories_item_data in self.inventories:
             inventories_item = inventories_item_data.to_dict()
@@ -138,31 +143,15 @@ class Node:
 
         applied_generation = self.applied_generation
 
-        revision = self.revision
+        failures = self.failures
 
-        private_prefix: None | str | Unset
-        if isinstance(self.private_prefix, Unset):
-            private_prefix = UNSET
-        else:
-            private_prefix = self.private_prefix
-
-        legacy_prefix: None | str | Unset
-        if isinstance(self.legacy_prefix, Unset):
-            legacy_prefix = UNSET
-        else:
-            legacy_prefix = self.legacy_prefix
-
-        failures: list[str] | Unset = UNSET
-        if not isinstance(self.failures, Unset):
-            failures = self.failures
-
-        seen_at: None | str | Unset
-        if isinstance(self.seen_at, Unset):
-            seen_at = UNSET
-        elif isinstance(self.seen_at, datetime.datetime):
+        seen_at: None | str
+        if isinstance(self.seen_at, datetime.datetime):
             seen_at = self.seen_at.isoformat()
         else:
             seen_at = self.seen_at
+
+        revision = self.revision
 
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
@@ -182,23 +171,19 @@ class Node:
                 "endpoint": endpoint,
                 "endpoint_ipv6": endpoint_ipv6,
                 "neighbours": neighbours,
+                "private_prefix": private_prefix,
+                "legacy_prefix": legacy_prefix,
                 "inventories": inventories,
                 "used": used,
                 "traits": traits,
                 "instances": instances,
                 "generation": generation,
                 "applied_generation": applied_generation,
+                "failures": failures,
+                "seen_at": seen_at,
                 "revision": revision,
             }
         )
-        if private_prefix is not UNSET:
-            field_dict["private_prefix"] = private_prefix
-        if legacy_prefix is not UNSET:
-            field_dict["legacy_prefix"] = legacy_prefix
-        if failures is not UNSET:
-            field_dict["failures"] = failures
-        if seen_at is not UNSET:
-            field_dict["seen_at"] = seen_at
 
         return field_dict
 
@@ -206,7 +191,7 @@ class Node:
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
         from ..models.fence import Fence  # noqa: PLC0415
         from ..models.inventory import Inventory  # noqa: PLC0415
-        from ..models.node_used import NodeUsed  # noqa: PLC0415
+        from ..models.resources import Resources  # noqa: PLC0415
 
         d = dict(src_dict)
         id = UUID(d.pop("id"))
@@ -273,6 +258,20 @@ class Node:
 
         neighbours = cast(list[str], d.pop("neighbours"))
 
+        def _parse_private_prefix(data: object) -> None | str:
+            if data is None:
+                return data
+            return cast(None | str, data)
+
+        private_prefix = _parse_private_prefix(d.pop("private_prefix"))
+
+        def _parse_legacy_prefix(data: object) -> None | str:
+            if data is None:
+                return data
+            return cast(None | str, data)
+
+        legacy_prefix = _parse_legacy_prefix(d.pop("legacy_prefix"))
+
         inventories = []
         _inventories = d.pop("inventories")
         for inventories_item_data in _inventories:
@@ -280,7 +279,7 @@ class Node:
 
             inventories.append(inventories_item)
 
-        used = NodeUsed.from_dict(d.pop("used"))
+        used = Resources.from_dict(d.pop("used"))
 
         traits = cast(list[str], d.pop("traits"))
 
@@ -290,32 +289,10 @@ class Node:
 
         applied_generation = d.pop("applied_generation")
 
-        revision = d.pop("revision")
+        failures = cast(list[str], d.pop("failures"))
 
-        def _parse_private_prefix(data: object) -> None | str | Unset:
+        def _parse_seen_at(data: object) -> datetime.datetime | None:
             if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            return cast(None | str | Unset, data)
-
-        private_prefix = _parse_private_prefix(d.pop("private_prefix", UNSET))
-
-        def _parse_legacy_prefix(data: object) -> None | str | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
-                return data
-            return cast(None | str | Unset, data)
-
-        legacy_prefix = _parse_legacy_prefix(d.pop("legacy_prefix", UNSET))
-
-        failures = cast(list[str], d.pop("failures", UNSET))
-
-        def _parse_seen_at(data: object) -> datetime.datetime | None | Unset:
-            if data is None:
-                return data
-            if isinstance(data, Unset):
                 return data
             try:
                 if not isinstance(data, str):
@@ -325,9 +302,11 @@ class Node:
                 return seen_at_type_0
             except (TypeError, ValueError, AttributeError, KeyError):
                 pass
-            return cast(datetime.datetime | None | Unset, data)
+            return cast(datetime.datetime | None, data)
 
-        seen_at = _parse_seen_at(d.pop("seen_at", UNSET))
+        seen_at = _parse_seen_at(d.pop("seen_at"))
+
+        revision = d.pop("revision")
 
         node = cls(
             id=id,
@@ -344,17 +323,17 @@ class Node:
             endpoint=endpoint,
             endpoint_ipv6=endpoint_ipv6,
             neighbours=neighbours,
+            private_prefix=private_prefix,
+            legacy_prefix=legacy_prefix,
             inventories=inventories,
             used=used,
             traits=traits,
             instances=instances,
             generation=generation,
             applied_generation=applied_generation,
-            revision=revision,
-            private_prefix=private_prefix,
-            legacy_prefix=legacy_prefix,
             failures=failures,
             seen_at=seen_at,
+            revision=revision,
         )
 
         node.additional_properties = d

@@ -14,7 +14,8 @@ T = TypeVar("T", bound="NodeFence")
 
 @_attrs_define
 class NodeFence:
-    """
+    """Why it is certain that the node is dead.
+
     Attributes:
         evidence (Evidence): Silence is none. `ref`: where it can be looked up: a ticket, a power controller's answer.
     """

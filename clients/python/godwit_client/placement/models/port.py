@@ -18,7 +18,8 @@ T = TypeVar("T", bound="Port")
 
 @_attrs_define
 class Port:
-    """
+    """An instance's network interface.
+
     Attributes:
         id (UUID):
         mac (str):

@@ -6,8 +6,6 @@ from typing import Any, TypeVar, cast
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..types import UNSET, Unset
-
 T = TypeVar("T", bound="PredictedAddress")
 
 
@@ -18,12 +16,12 @@ class PredictedAddress:
     Attributes:
         before (str):
         after (None | str):
-        ends_at (None | str | Unset):
+        ends_at (None | str):
     """
 
     before: str
     after: None | str
-    ends_at: None | str | Unset = UNSET
+    ends_at: None | str
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -32,11 +30,8 @@ class PredictedAddress:
         after: None | str
         after = self.after
 
-        ends_at: None | str | Unset
-        if isinstance(self.ends_at, Unset):
-            ends_at = UNSET
-        else:
-            ends_at = self.ends_at
+        ends_at: None | str
+        ends_at = self.ends_at
 
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
@@ -44,10 +39,9 @@ class PredictedAddress:
             {
                 "before": before,
                 "after": after,
+                "ends_at": ends_at,
             }
         )
-        if ends_at is not UNSET:
-            field_dict["ends_at"] = ends_at
 
         return field_dict
 
@@ -63,14 +57,12 @@ class PredictedAddress:
 
         after = _parse_after(d.pop("after"))
 
-        def _parse_ends_at(data: object) -> None | str | Unset:
+        def _parse_ends_at(data: object) -> None | str:
             if data is None:
                 return data
-            if isinstance(data, Unset):
-                return data
-            return cast(None | str | Unset, data)
+            return cast(None | str, data)
 
-        ends_at = _parse_ends_at(d.pop("ends_at", UNSET))
+        ends_at = _parse_ends_at(d.pop("ends_at"))
 
         predicted_address = cls(
             before=before,

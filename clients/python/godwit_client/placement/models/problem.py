@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..types import UNSET, Unset
-
 if TYPE_CHECKING:
     from ..models.field_error import FieldError
 
@@ -20,27 +18,29 @@ class Problem:
     """An error (RFC 9457). `code` is stable; `retryable` says whether the same request may succeed later.
 
     Attributes:
+        type_ (str):
         title (str):
         status (int):
-        detail (str):
+        detail (str): What is wrong and what the caller can do, in words.
         code (str):
-        request_id (str):
-        type_ (str | Unset):  Default: 'about:blank'.
-        errors (list[FieldError] | Unset):
-        retryable (bool | Unset):  Default: False.
+        errors (list[FieldError]): What is wrong with which field of the request.
+        retryable (bool):
+        request_id (str): Also in `X-Request-ID`; the logs know the request by it.
     """
 
+    type_: str
     title: str
     status: int
     detail: str
     code: str
+    errors: list[FieldError]
+    retryable: bool
     request_id: str
-    type_: str | Unset = "about:blank"
-    errors: list[FieldError] | Unset = UNSET
-    retryable: bool | Unset = False
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
+        type_ = self.type_
+
         title = self.title
 
         status = self.status
@@ -49,36 +49,29 @@ class Problem:
 
         code = self.code
 
-        request_id = self.request_id
-
-        type_ = self.type_
-
-        errors: list[dict[str, Any]] | Unset = UNSET
-        if not isinstance(self.errors, Unset):
-            errors = []
-            for errors_item_data in self.errors:
-                errors_item = errors_item_data.to_dict()
-                errors.append(errors_item)
+        errors = []
+        for errors_item_data in self.errors:
+            errors_item = errors_item_data.to_dict()
+            errors.append(errors_item)
 
         retryable = self.retryable
+
+        request_id = self.request_id
 
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
         field_dict.update(
             {
+                "type": type_,
                 "title": title,
                 "status": status,
                 "detail": detail,
                 "code": code,
+                "errors": errors,
+                "retryable": retryable,
                 "request_id": request_id,
             }
         )
-        if type_ is not UNSET:
-            field_dict["type"] = type_
-        if errors is not UNSET:
-            field_dict["errors"] = errors
-        if retryable is not UNSET:
-            field_dict["retryable"] = retryable
 
         return field_dict
 
@@ -87,6 +80,8 @@ class Problem:
         from ..models.field_error import FieldError  # noqa: PLC0415
 
         d = dict(src_dict)
+        type_ = d.pop("type")
+
         title = d.pop("title")
 
         status = d.pop("status")
@@ -95,30 +90,26 @@ class Problem:
 
         code = d.pop("code")
 
+        errors = []
+        _errors = d.pop("errors")
+        for errors_item_data in _errors:
+            errors_item = FieldError.from_dict(errors_item_data)
+
+            errors.append(errors_item)
+
+        retryable = d.pop("retryable")
+
         request_id = d.pop("request_id")
 
-        type_ = d.pop("type", UNSET)
-
-        _errors = d.pop("errors", UNSET)
-        errors: list[FieldError] | Unset = UNSET
-        if _errors is not UNSET:
-            errors = []
-            for errors_item_data in _errors:
-                errors_item = FieldError.from_dict(errors_item_data)
-
-                errors.append(errors_item)
-
-        retryable = d.pop("retryable", UNSET)
-
         problem = cls(
+            type_=type_,
             title=title,
             status=status,
             detail=detail,
             code=code,
-            request_id=request_id,
-            type_=type_,
             errors=errors,
             retryable=retryable,
+            request_id=request_id,
         )
 
         problem.additional_properties = d

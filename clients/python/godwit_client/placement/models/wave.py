@@ -10,7 +10,7 @@ from attrs import field as _attrs_field
 from ..models.phase import Phase
 
 if TYPE_CHECKING:
-    from ..models.wave_ports import WavePorts
+    from ..models.port_counts import PortCounts
 
 
 T = TypeVar("T", bound="Wave")
@@ -23,14 +23,14 @@ class Wave:
     Attributes:
         number (int):
         phase (Phase): Where a zone's conversion is. What a phase stands for is done when it is left.
-        ports (WavePorts):
+        ports (PortCounts): How many ports are in which state; a state with none is left out.
         started_at (datetime.datetime | None):
         ended_at (datetime.datetime | None):
     """
 
     number: int
     phase: Phase
-    ports: WavePorts
+    ports: PortCounts
     started_at: datetime.datetime | None
     ended_at: datetime.datetime | None
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
@@ -70,14 +70,14 @@ class Wave:
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
-        from ..models.wave_ports import WavePorts  # noqa: PLC0415
+        from ..models.port_counts import PortCounts  # noqa: PLC0415
 
         d = dict(src_dict)
         number = d.pop("number")
 
         phase = Phase(d.pop("phase"))
 
-        ports = WavePorts.from_dict(d.pop("ports"))
+        ports = PortCounts.from_dict(d.pop("ports"))
 
         def _parse_started_at(data: object) -> datetime.datetime | None:
             if data is None:

@@ -13,7 +13,8 @@ T = TypeVar("T", bound="Zone")
 
 @_attrs_define
 class Zone:
-    """
+    """An availability zone.
+
     Attributes:
         name (str):
         region (str):

@@ -12,7 +12,8 @@ T = TypeVar("T", bound="ZonePut")
 
 @_attrs_define
 class ZonePut:
-    """
+    """A zone's region and stack, set once.
+
     Attributes:
         region (str):
         stack (Stack): How public addresses reach guests. `dual`: both ways, new instances are routed unless asked

@@ -24,10 +24,10 @@ def _get_kwargs(
 ) -> dict[str, Any]:
     headers: dict[str, Any] = {}
     if not isinstance(idempotency_key, Unset):
-        headers["idempotency-key"] = idempotency_key
+        headers["Idempotency-Key"] = idempotency_key
 
     if not isinstance(if_match, Unset):
-        headers["if-match"] = if_match
+        headers["If-Match"] = if_match
 
     params: dict[str, Any] = {}
 
@@ -114,20 +114,20 @@ def sync_detailed(
     kind: str,
     target_id: UUID,
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: Realized,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
 ) -> Response[AddressSet | Problem]:
-    """Report Realized
+    """Report what the nodes of a target have read back from their kernels. An older report changes nothing
 
     Args:
         kind (str):
         target_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        idempotency_key (None | str | Unset):
+        if_match (None | str | Unset):
         body (Realized): Placement's report: the nodes hold what `realized_revision` says, or
             `waiting_for` says what keeps them.
 
@@ -159,20 +159,20 @@ def sync(
     kind: str,
     target_id: UUID,
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: Realized,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
 ) -> AddressSet | Problem | None:
-    """Report Realized
+    """Report what the nodes of a target have read back from their kernels. An older report changes nothing
 
     Args:
         kind (str):
         target_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        idempotency_key (None | str | Unset):
+        if_match (None | str | Unset):
         body (Realized): Placement's report: the nodes hold what `realized_revision` says, or
             `waiting_for` says what keeps them.
 
@@ -199,20 +199,20 @@ async def asyncio_detailed(
     kind: str,
     target_id: UUID,
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: Realized,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
 ) -> Response[AddressSet | Problem]:
-    """Report Realized
+    """Report what the nodes of a target have read back from their kernels. An older report changes nothing
 
     Args:
         kind (str):
         target_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        idempotency_key (None | str | Unset):
+        if_match (None | str | Unset):
         body (Realized): Placement's report: the nodes hold what `realized_revision` says, or
             `waiting_for` says what keeps them.
 
@@ -242,20 +242,20 @@ async def asyncio(
     kind: str,
     target_id: UUID,
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: Realized,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
 ) -> AddressSet | Problem | None:
-    """Report Realized
+    """Report what the nodes of a target have read back from their kernels. An older report changes nothing
 
     Args:
         kind (str):
         target_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        idempotency_key (None | str | Unset):
+        if_match (None | str | Unset):
         body (Realized): Placement's report: the nodes hold what `realized_revision` says, or
             `waiting_for` says what keeps them.
 

@@ -16,14 +16,10 @@ def _get_kwargs(
     body: Adopt,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
 ) -> dict[str, Any]:
     headers: dict[str, Any] = {}
     if not isinstance(idempotency_key, Unset):
-        headers["idempotency-key"] = idempotency_key
-
-    if not isinstance(if_match, Unset):
-        headers["if-match"] = if_match
+        headers["Idempotency-Key"] = idempotency_key
 
     params: dict[str, Any] = {}
 
@@ -71,11 +67,6 @@ def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Res
 
         return response_409
 
-    if response.status_code == 412:
-        response_412 = Problem.from_dict(response.json())
-
-        return response_412
-
     if response.status_code == 422:
         response_422 = Problem.from_dict(response.json())
 
@@ -103,18 +94,16 @@ def _build_response(*, client: AuthenticatedClient | Client, response: httpx.Res
 
 def sync_detailed(
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: Adopt,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
 ) -> Response[Adopted | Problem]:
-    """Adopt Flexible Ips
+    """Make legacy IPv6 prefixes flexible IPs of the targets that use them: all of them, or none
 
     Args:
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        idempotency_key (None | str | Unset):
         body (Adopt): Legacy prefixes of one zone that become flexible IPs.
 
     Raises:
@@ -129,7 +118,6 @@ def sync_detailed(
         body=body,
         validate_only=validate_only,
         idempotency_key=idempotency_key,
-        if_match=if_match,
     )
 
     response = client.get_httpx_client().request(
@@ -141,18 +129,16 @@ def sync_detailed(
 
 def sync(
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: Adopt,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
 ) -> Adopted | Problem | None:
-    """Adopt Flexible Ips
+    """Make legacy IPv6 prefixes flexible IPs of the targets that use them: all of them, or none
 
     Args:
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        idempotency_key (None | str | Unset):
         body (Adopt): Legacy prefixes of one zone that become flexible IPs.
 
     Raises:
@@ -168,24 +154,21 @@ def sync(
         body=body,
         validate_only=validate_only,
         idempotency_key=idempotency_key,
-        if_match=if_match,
     ).parsed
 
 
 async def asyncio_detailed(
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: Adopt,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
 ) -> Response[Adopted | Problem]:
-    """Adopt Flexible Ips
+    """Make legacy IPv6 prefixes flexible IPs of the targets that use them: all of them, or none
 
     Args:
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        idempotency_key (None | str | Unset):
         body (Adopt): Legacy prefixes of one zone that become flexible IPs.
 
     Raises:
@@ -200,7 +183,6 @@ async def asyncio_detailed(
         body=body,
         validate_only=validate_only,
         idempotency_key=idempotency_key,
-        if_match=if_match,
     )
 
     response = await client.get_async_httpx_client().request(**kwargs)
@@ -210,18 +192,16 @@ async def asyncio_detailed(
 
 async def asyncio(
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: Adopt,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
 ) -> Adopted | Problem | None:
-    """Adopt Flexible Ips
+    """Make legacy IPv6 prefixes flexible IPs of the targets that use them: all of them, or none
 
     Args:
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        idempotency_key (None | str | Unset):
         body (Adopt): Legacy prefixes of one zone that become flexible IPs.
 
     Raises:
@@ -238,6 +218,5 @@ async def asyncio(
             body=body,
             validate_only=validate_only,
             idempotency_key=idempotency_key,
-            if_match=if_match,
         )
     ).parsed

@@ -9,38 +9,20 @@ from ... import errors
 from ...client import AuthenticatedClient, Client
 from ...models.flexible_ip import FlexibleIP
 from ...models.problem import Problem
-from ...types import UNSET, Response, Unset
+from ...types import Response
 
 
 def _get_kwargs(
     flexible_ip_id: UUID,
-    *,
-    validate_only: bool | Unset = False,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
 ) -> dict[str, Any]:
-    headers: dict[str, Any] = {}
-    if not isinstance(idempotency_key, Unset):
-        headers["idempotency-key"] = idempotency_key
-
-    if not isinstance(if_match, Unset):
-        headers["if-match"] = if_match
-
-    params: dict[str, Any] = {}
-
-    params["validate_only"] = validate_only
-
-    params = {k: v for k, v in params.items() if v is not UNSET and v is not None}
 
     _kwargs: dict[str, Any] = {
         "method": "get",
         "url": "/ipam/v1/flexible-ips/{flexible_ip_id}".format(
             flexible_ip_id=quote(str(flexible_ip_id), safe=""),
         ),
-        "params": params,
     }
 
-    _kwargs["headers"] = headers
     return _kwargs
 
 
@@ -64,16 +46,6 @@ def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Res
         response_404 = Problem.from_dict(response.json())
 
         return response_404
-
-    if response.status_code == 409:
-        response_409 = Problem.from_dict(response.json())
-
-        return response_409
-
-    if response.status_code == 412:
-        response_412 = Problem.from_dict(response.json())
-
-        return response_412
 
     if response.status_code == 422:
         response_422 = Problem.from_dict(response.json())
@@ -105,18 +77,12 @@ def _build_response(
 def sync_detailed(
     flexible_ip_id: UUID,
     *,
-    client: AuthenticatedClient | Client,
-    validate_only: bool | Unset = False,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
+    client: AuthenticatedClient,
 ) -> Response[FlexibleIP | Problem]:
-    """Get Flexible Ip
+    """Read a flexible IP
 
     Args:
         flexible_ip_id (UUID):
-        validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -128,9 +94,6 @@ def sync_detailed(
 
     kwargs = _get_kwargs(
         flexible_ip_id=flexible_ip_id,
-        validate_only=validate_only,
-        idempotency_key=idempotency_key,
-        if_match=if_match,
     )
 
     response = client.get_httpx_client().request(
@@ -143,18 +106,12 @@ def sync_detailed(
 def sync(
     flexible_ip_id: UUID,
     *,
-    client: AuthenticatedClient | Client,
-    validate_only: bool | Unset = False,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
+    client: AuthenticatedClient,
 ) -> FlexibleIP | Problem | None:
-    """Get Flexible Ip
+    """Read a flexible IP
 
     Args:
         flexible_ip_id (UUID):
-        validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -167,27 +124,18 @@ def sync(
     return sync_detailed(
         flexible_ip_id=flexible_ip_id,
         client=client,
-        validate_only=validate_only,
-        idempotency_key=idempotency_key,
-        if_match=if_match,
     ).parsed
 
 
 async def asyncio_detailed(
     flexible_ip_id: UUID,
     *,
-    client: AuthenticatedClient | Client,
-    validate_only: bool | Unset = False,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
+    client: AuthenticatedClient,
 ) -> Response[FlexibleIP | Problem]:
-    """Get Flexible Ip
+    """Read a flexible IP
 
     Args:
         flexible_ip_id (UUID):
-        validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -199,9 +147,6 @@ async def asyncio_detailed(
 
     kwargs = _get_kwargs(
         flexible_ip_id=flexible_ip_id,
-        validate_only=validate_only,
-        idempotency_key=idempotency_key,
-        if_match=if_match,
     )
 
     response = await client.get_async_httpx_client().request(**kwargs)
@@ -212,18 +157,12 @@ async def asyncio_detailed(
 async def asyncio(
     flexible_ip_id: UUID,
     *,
-    client: AuthenticatedClient | Client,
-    validate_only: bool | Unset = False,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
+    client: AuthenticatedClient,
 ) -> FlexibleIP | Problem | None:
-    """Get Flexible Ip
+    """Read a flexible IP
 
     Args:
         flexible_ip_id (UUID):
-        validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -237,8 +176,5 @@ async def asyncio(
         await asyncio_detailed(
             flexible_ip_id=flexible_ip_id,
             client=client,
-            validate_only=validate_only,
-            idempotency_key=idempotency_key,
-            if_match=if_match,
         )
     ).parsed

@@ -7,7 +7,7 @@ import httpx
 
 from ... import errors
 from ...client import AuthenticatedClient, Client
-from ...models.page_audit_record import PageAuditRecord
+from ...models.audit_record_page import AuditRecordPage
 from ...models.problem import Problem
 from ...types import UNSET, Response, Unset
 
@@ -15,22 +15,11 @@ from ...types import UNSET, Response, Unset
 def _get_kwargs(
     flexible_ip_id: UUID,
     *,
-    validate_only: bool | Unset = False,
     limit: int | Unset = 100,
     cursor: None | str | Unset = UNSET,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
 ) -> dict[str, Any]:
-    headers: dict[str, Any] = {}
-    if not isinstance(idempotency_key, Unset):
-        headers["idempotency-key"] = idempotency_key
-
-    if not isinstance(if_match, Unset):
-        headers["if-match"] = if_match
 
     params: dict[str, Any] = {}
-
-    params["validate_only"] = validate_only
 
     params["limit"] = limit
 
@@ -51,15 +40,14 @@ def _get_kwargs(
         "params": params,
     }
 
-    _kwargs["headers"] = headers
     return _kwargs
 
 
 def _parse_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> PageAuditRecord | Problem | None:
+) -> AuditRecordPage | Problem | None:
     if response.status_code == 200:
-        response_200 = PageAuditRecord.from_dict(response.json())
+        response_200 = AuditRecordPage.from_dict(response.json())
 
         return response_200
 
@@ -77,16 +65,6 @@ def _parse_response(
         response_404 = Problem.from_dict(response.json())
 
         return response_404
-
-    if response.status_code == 409:
-        response_409 = Problem.from_dict(response.json())
-
-        return response_409
-
-    if response.status_code == 412:
-        response_412 = Problem.from_dict(response.json())
-
-        return response_412
 
     if response.status_code == 422:
         response_422 = Problem.from_dict(response.json())
@@ -106,7 +84,7 @@ def _parse_response(
 
 def _build_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Response[PageAuditRecord | Problem]:
+) -> Response[AuditRecordPage | Problem]:
     return Response(
         status_code=HTTPStatus(response.status_code),
         content=response.content,
@@ -118,38 +96,29 @@ def _build_response(
 def sync_detailed(
     flexible_ip_id: UUID,
     *,
-    client: AuthenticatedClient | Client,
-    validate_only: bool | Unset = False,
+    client: AuthenticatedClient,
     limit: int | Unset = 100,
     cursor: None | str | Unset = UNSET,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
-) -> Response[PageAuditRecord | Problem]:
-    """List Flexible Ip Audit
+) -> Response[AuditRecordPage | Problem]:
+    """List the changes of a flexible IP, the oldest first
 
     Args:
         flexible_ip_id (UUID):
-        validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        limit (int | Unset):  Default: 100.
-        cursor (None | str | Unset): `next_cursor` of the page before.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        limit (int | Unset): How many items at most. Default: 100.
+        cursor (None | str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[PageAuditRecord | Problem]
+        Response[AuditRecordPage | Problem]
     """
 
     kwargs = _get_kwargs(
         flexible_ip_id=flexible_ip_id,
-        validate_only=validate_only,
         limit=limit,
         cursor=cursor,
-        idempotency_key=idempotency_key,
-        if_match=if_match,
     )
 
     response = client.get_httpx_client().request(
@@ -162,77 +131,59 @@ def sync_detailed(
 def sync(
     flexible_ip_id: UUID,
     *,
-    client: AuthenticatedClient | Client,
-    validate_only: bool | Unset = False,
+    client: AuthenticatedClient,
     limit: int | Unset = 100,
     cursor: None | str | Unset = UNSET,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
-) -> PageAuditRecord | Problem | None:
-    """List Flexible Ip Audit
+) -> AuditRecordPage | Problem | None:
+    """List the changes of a flexible IP, the oldest first
 
     Args:
         flexible_ip_id (UUID):
-        validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        limit (int | Unset):  Default: 100.
-        cursor (None | str | Unset): `next_cursor` of the page before.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        limit (int | Unset): How many items at most. Default: 100.
+        cursor (None | str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        PageAuditRecord | Problem
+        AuditRecordPage | Problem
     """
 
     return sync_detailed(
         flexible_ip_id=flexible_ip_id,
         client=client,
-        validate_only=validate_only,
         limit=limit,
         cursor=cursor,
-        idempotency_key=idempotency_key,
-        if_match=if_match,
     ).parsed
 
 
 async def asyncio_detailed(
     flexible_ip_id: UUID,
     *,
-    client: AuthenticatedClient | Client,
-    validate_only: bool | Unset = False,
+    client: AuthenticatedClient,
     limit: int | Unset = 100,
     cursor: None | str | Unset = UNSET,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
-) -> Response[PageAuditRecord | Problem]:
-    """List Flexible Ip Audit
+) -> Response[AuditRecordPage | Problem]:
+    """List the changes of a flexible IP, the oldest first
 
     Args:
         flexible_ip_id (UUID):
-        validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        limit (int | Unset):  Default: 100.
-        cursor (None | str | Unset): `next_cursor` of the page before.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        limit (int | Unset): How many items at most. Default: 100.
+        cursor (None | str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[PageAuditRecord | Problem]
+        Response[AuditRecordPage | Problem]
     """
 
     kwargs = _get_kwargs(
         flexible_ip_id=flexible_ip_id,
-        validate_only=validate_only,
         limit=limit,
         cursor=cursor,
-        idempotency_key=idempotency_key,
-        if_match=if_match,
     )
 
     response = await client.get_async_httpx_client().request(**kwargs)
@@ -243,39 +194,30 @@ async def asyncio_detailed(
 async def asyncio(
     flexible_ip_id: UUID,
     *,
-    client: AuthenticatedClient | Client,
-    validate_only: bool | Unset = False,
+    client: AuthenticatedClient,
     limit: int | Unset = 100,
     cursor: None | str | Unset = UNSET,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
-) -> PageAuditRecord | Problem | None:
-    """List Flexible Ip Audit
+) -> AuditRecordPage | Problem | None:
+    """List the changes of a flexible IP, the oldest first
 
     Args:
         flexible_ip_id (UUID):
-        validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        limit (int | Unset):  Default: 100.
-        cursor (None | str | Unset): `next_cursor` of the page before.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        limit (int | Unset): How many items at most. Default: 100.
+        cursor (None | str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        PageAuditRecord | Problem
+        AuditRecordPage | Problem
     """
 
     return (
         await asyncio_detailed(
             flexible_ip_id=flexible_ip_id,
             client=client,
-            validate_only=validate_only,
             limit=limit,
             cursor=cursor,
-            idempotency_key=idempotency_key,
-            if_match=if_match,
         )
     ).parsed

@@ -6,8 +6,8 @@ import httpx
 from ... import errors
 from ...client import AuthenticatedClient, Client
 from ...models.family import Family
+from ...models.flexible_ip_page import FlexibleIPPage
 from ...models.flexible_ip_state import FlexibleIPState
-from ...models.page_flexible_ip import PageFlexibleIP
 from ...models.problem import Problem
 from ...types import UNSET, Response, Unset
 
@@ -24,18 +24,9 @@ def _get_kwargs(
     target: None | str | Unset = UNSET,
     label: None | str | Unset = UNSET,
     ids: None | str | Unset = UNSET,
-    validate_only: bool | Unset = False,
     limit: int | Unset = 100,
     cursor: None | str | Unset = UNSET,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
 ) -> dict[str, Any]:
-    headers: dict[str, Any] = {}
-    if not isinstance(idempotency_key, Unset):
-        headers["idempotency-key"] = idempotency_key
-
-    if not isinstance(if_match, Unset):
-        headers["if-match"] = if_match
 
     params: dict[str, Any] = {}
 
@@ -113,8 +104,6 @@ def _get_kwargs(
         json_ids = ids
     params["ids"] = json_ids
 
-    params["validate_only"] = validate_only
-
     params["limit"] = limit
 
     json_cursor: None | str | Unset
@@ -132,15 +121,14 @@ def _get_kwargs(
         "params": params,
     }
 
-    _kwargs["headers"] = headers
     return _kwargs
 
 
 def _parse_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> PageFlexibleIP | Problem | None:
+) -> FlexibleIPPage | Problem | None:
     if response.status_code == 200:
-        response_200 = PageFlexibleIP.from_dict(response.json())
+        response_200 = FlexibleIPPage.from_dict(response.json())
 
         return response_200
 
@@ -153,21 +141,6 @@ def _parse_response(
         response_403 = Problem.from_dict(response.json())
 
         return response_403
-
-    if response.status_code == 404:
-        response_404 = Problem.from_dict(response.json())
-
-        return response_404
-
-    if response.status_code == 409:
-        response_409 = Problem.from_dict(response.json())
-
-        return response_409
-
-    if response.status_code == 412:
-        response_412 = Problem.from_dict(response.json())
-
-        return response_412
 
     if response.status_code == 422:
         response_422 = Problem.from_dict(response.json())
@@ -187,7 +160,7 @@ def _parse_response(
 
 def _build_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Response[PageFlexibleIP | Problem]:
+) -> Response[FlexibleIPPage | Problem]:
     return Response(
         status_code=HTTPStatus(response.status_code),
         content=response.content,
@@ -198,7 +171,7 @@ def _build_response(
 
 def sync_detailed(
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     project: None | str | Unset = UNSET,
     zone: None | str | Unset = UNSET,
     family: Family | None | Unset = UNSET,
@@ -209,37 +182,31 @@ def sync_detailed(
     target: None | str | Unset = UNSET,
     label: None | str | Unset = UNSET,
     ids: None | str | Unset = UNSET,
-    validate_only: bool | Unset = False,
     limit: int | Unset = 100,
     cursor: None | str | Unset = UNSET,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
-) -> Response[PageFlexibleIP | Problem]:
-    """List Flexible Ips
+) -> Response[FlexibleIPPage | Problem]:
+    """List flexible IPs
 
     Args:
-        project (None | str | Unset): Operators and services: only this project's.
+        project (None | str | Unset):
         zone (None | str | Unset):
         family (Family | None | Unset):
         pool (None | str | Unset):
         state (FlexibleIPState | None | Unset):
         name (None | str | Unset):
         address (None | str | Unset):
-        target (None | str | Unset): `KIND/ID`: attached to it, leaving it or waiting for it.
-        label (None | str | Unset): `KEY=VALUE`.
-        ids (None | str | Unset): Up to 100 ids, separated by commas.
-        validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        limit (int | Unset):  Default: 100.
-        cursor (None | str | Unset): `next_cursor` of the page before.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        target (None | str | Unset):
+        label (None | str | Unset):
+        ids (None | str | Unset):
+        limit (int | Unset): How many items at most. Default: 100.
+        cursor (None | str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[PageFlexibleIP | Problem]
+        Response[FlexibleIPPage | Problem]
     """
 
     kwargs = _get_kwargs(
@@ -253,11 +220,8 @@ def sync_detailed(
         target=target,
         label=label,
         ids=ids,
-        validate_only=validate_only,
         limit=limit,
         cursor=cursor,
-        idempotency_key=idempotency_key,
-        if_match=if_match,
     )
 
     response = client.get_httpx_client().request(
@@ -269,7 +233,7 @@ def sync_detailed(
 
 def sync(
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     project: None | str | Unset = UNSET,
     zone: None | str | Unset = UNSET,
     family: Family | None | Unset = UNSET,
@@ -280,37 +244,31 @@ def sync(
     target: None | str | Unset = UNSET,
     label: None | str | Unset = UNSET,
     ids: None | str | Unset = UNSET,
-    validate_only: bool | Unset = False,
     limit: int | Unset = 100,
     cursor: None | str | Unset = UNSET,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
-) -> PageFlexibleIP | Problem | None:
-    """List Flexible Ips
+) -> FlexibleIPPage | Problem | None:
+    """List flexible IPs
 
     Args:
-        project (None | str | Unset): Operators and services: only this project's.
+        project (None | str | Unset):
         zone (None | str | Unset):
         family (Family | None | Unset):
         pool (None | str | Unset):
         state (FlexibleIPState | None | Unset):
         name (None | str | Unset):
         address (None | str | Unset):
-        target (None | str | Unset): `KIND/ID`: attached to it, leaving it or waiting for it.
-        label (None | str | Unset): `KEY=VALUE`.
-        ids (None | str | Unset): Up to 100 ids, separated by commas.
-        validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        limit (int | Unset):  Default: 100.
-        cursor (None | str | Unset): `next_cursor` of the page before.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        target (None | str | Unset):
+        label (None | str | Unset):
+        ids (None | str | Unset):
+        limit (int | Unset): How many items at most. Default: 100.
+        cursor (None | str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        PageFlexibleIP | Problem
+        FlexibleIPPage | Problem
     """
 
     return sync_detailed(
@@ -325,17 +283,14 @@ def sync(
         target=target,
         label=label,
         ids=ids,
-        validate_only=validate_only,
         limit=limit,
         cursor=cursor,
-        idempotency_key=idempotency_key,
-        if_match=if_match,
     ).parsed
 
 
 async def asyncio_detailed(
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     project: None | str | Unset = UNSET,
     zone: None | str | Unset = UNSET,
     family: Family | None | Unset = UNSET,
@@ -346,37 +301,31 @@ async def asyncio_detailed(
     target: None | str | Unset = UNSET,
     label: None | str | Unset = UNSET,
     ids: None | str | Unset = UNSET,
-    validate_only: bool | Unset = False,
     limit: int | Unset = 100,
     cursor: None | str | Unset = UNSET,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
-) -> Response[PageFlexibleIP | Problem]:
-    """List Flexible Ips
+) -> Response[FlexibleIPPage | Problem]:
+    """List flexible IPs
 
     Args:
-        project (None | str | Unset): Operators and services: only this project's.
+        project (None | str | Unset):
         zone (None | str | Unset):
         family (Family | None | Unset):
         pool (None | str | Unset):
         state (FlexibleIPState | None | Unset):
         name (None | str | Unset):
         address (None | str | Unset):
-        target (None | str | Unset): `KIND/ID`: attached to it, leaving it or waiting for it.
-        label (None | str | Unset): `KEY=VALUE`.
-        ids (None | str | Unset): Up to 100 ids, separated by commas.
-        validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        limit (int | Unset):  Default: 100.
-        cursor (None | str | Unset): `next_cursor` of the page before.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        target (None | str | Unset):
+        label (None | str | Unset):
+        ids (None | str | Unset):
+        limit (int | Unset): How many items at most. Default: 100.
+        cursor (None | str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[PageFlexibleIP | Problem]
+        Response[FlexibleIPPage | Problem]
     """
 
     kwargs = _get_kwargs(
@@ -390,11 +339,8 @@ async def asyncio_detailed(
         target=target,
         label=label,
         ids=ids,
-        validate_only=validate_only,
         limit=limit,
         cursor=cursor,
-        idempotency_key=idempotency_key,
-        if_match=if_match,
     )
 
     response = await client.get_async_httpx_client().request(**kwargs)
@@ -404,7 +350,7 @@ async def asyncio_detailed(
 
 async def asyncio(
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     project: None | str | Unset = UNSET,
     zone: None | str | Unset = UNSET,
     family: Family | None | Unset = UNSET,
@@ -415,37 +361,31 @@ async def asyncio(
     target: None | str | Unset = UNSET,
     label: None | str | Unset = UNSET,
     ids: None | str | Unset = UNSET,
-    validate_only: bool | Unset = False,
     limit: int | Unset = 100,
     cursor: None | str | Unset = UNSET,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
-) -> PageFlexibleIP | Problem | None:
-    """List Flexible Ips
+) -> FlexibleIPPage | Problem | None:
+    """List flexible IPs
 
     Args:
-        project (None | str | Unset): Operators and services: only this project's.
+        project (None | str | Unset):
         zone (None | str | Unset):
         family (Family | None | Unset):
         pool (None | str | Unset):
         state (FlexibleIPState | None | Unset):
         name (None | str | Unset):
         address (None | str | Unset):
-        target (None | str | Unset): `KIND/ID`: attached to it, leaving it or waiting for it.
-        label (None | str | Unset): `KEY=VALUE`.
-        ids (None | str | Unset): Up to 100 ids, separated by commas.
-        validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        limit (int | Unset):  Default: 100.
-        cursor (None | str | Unset): `next_cursor` of the page before.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        target (None | str | Unset):
+        label (None | str | Unset):
+        ids (None | str | Unset):
+        limit (int | Unset): How many items at most. Default: 100.
+        cursor (None | str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        PageFlexibleIP | Problem
+        FlexibleIPPage | Problem
     """
 
     return (
@@ -461,10 +401,7 @@ async def asyncio(
             target=target,
             label=label,
             ids=ids,
-            validate_only=validate_only,
             limit=limit,
             cursor=cursor,
-            idempotency_key=idempotency_key,
-            if_match=if_match,
         )
     ).parsed

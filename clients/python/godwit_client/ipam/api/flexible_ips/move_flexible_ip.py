@@ -23,10 +23,10 @@ def _get_kwargs(
 ) -> dict[str, Any]:
     headers: dict[str, Any] = {}
     if not isinstance(idempotency_key, Unset):
-        headers["idempotency-key"] = idempotency_key
+        headers["Idempotency-Key"] = idempotency_key
 
     if not isinstance(if_match, Unset):
-        headers["if-match"] = if_match
+        headers["If-Match"] = if_match
 
     params: dict[str, Any] = {}
 
@@ -51,6 +51,11 @@ def _get_kwargs(
 
 
 def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Response) -> Operation | Problem | None:
+    if response.status_code == 200:
+        response_200 = Operation.from_dict(response.json())
+
+        return response_200
+
     if response.status_code == 202:
         response_202 = Operation.from_dict(response.json())
 
@@ -109,20 +114,21 @@ def _build_response(*, client: AuthenticatedClient | Client, response: httpx.Res
 def sync_detailed(
     flexible_ip_id: UUID,
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: Move,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
 ) -> Response[Operation | Problem]:
-    """Move Flexible Ip
+    """Move a flexible IP from one target to another in one go
 
     Args:
         flexible_ip_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
-        body (Move):
+        idempotency_key (None | str | Unset):
+        if_match (None | str | Unset):
+        body (Move): From one target to another in one go: the new one gets it when the old one's
+            nodes have let go.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -150,20 +156,21 @@ def sync_detailed(
 def sync(
     flexible_ip_id: UUID,
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: Move,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
 ) -> Operation | Problem | None:
-    """Move Flexible Ip
+    """Move a flexible IP from one target to another in one go
 
     Args:
         flexible_ip_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
-        body (Move):
+        idempotency_key (None | str | Unset):
+        if_match (None | str | Unset):
+        body (Move): From one target to another in one go: the new one gets it when the old one's
+            nodes have let go.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -186,20 +193,21 @@ def sync(
 async def asyncio_detailed(
     flexible_ip_id: UUID,
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: Move,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
 ) -> Response[Operation | Problem]:
-    """Move Flexible Ip
+    """Move a flexible IP from one target to another in one go
 
     Args:
         flexible_ip_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
-        body (Move):
+        idempotency_key (None | str | Unset):
+        if_match (None | str | Unset):
+        body (Move): From one target to another in one go: the new one gets it when the old one's
+            nodes have let go.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -225,20 +233,21 @@ async def asyncio_detailed(
 async def asyncio(
     flexible_ip_id: UUID,
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: Move,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
 ) -> Operation | Problem | None:
-    """Move Flexible Ip
+    """Move a flexible IP from one target to another in one go
 
     Args:
         flexible_ip_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
-        body (Move):
+        idempotency_key (None | str | Unset):
+        if_match (None | str | Unset):
+        body (Move): From one target to another in one go: the new one gets it when the old one's
+            nodes have let go.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

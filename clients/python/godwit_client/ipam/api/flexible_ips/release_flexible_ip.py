@@ -21,10 +21,10 @@ def _get_kwargs(
 ) -> dict[str, Any]:
     headers: dict[str, Any] = {}
     if not isinstance(idempotency_key, Unset):
-        headers["idempotency-key"] = idempotency_key
+        headers["Idempotency-Key"] = idempotency_key
 
     if not isinstance(if_match, Unset):
-        headers["if-match"] = if_match
+        headers["If-Match"] = if_match
 
     params: dict[str, Any] = {}
 
@@ -105,18 +105,18 @@ def _build_response(
 def sync_detailed(
     flexible_ip_id: UUID,
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
 ) -> Response[FlexibleIP | Problem]:
-    """Release Flexible Ip
+    """Give an address back: it rests for its pool's quarantine, then is free. Repeating it changes nothing
 
     Args:
         flexible_ip_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        idempotency_key (None | str | Unset):
+        if_match (None | str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -143,18 +143,18 @@ def sync_detailed(
 def sync(
     flexible_ip_id: UUID,
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
 ) -> FlexibleIP | Problem | None:
-    """Release Flexible Ip
+    """Give an address back: it rests for its pool's quarantine, then is free. Repeating it changes nothing
 
     Args:
         flexible_ip_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        idempotency_key (None | str | Unset):
+        if_match (None | str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -176,18 +176,18 @@ def sync(
 async def asyncio_detailed(
     flexible_ip_id: UUID,
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
 ) -> Response[FlexibleIP | Problem]:
-    """Release Flexible Ip
+    """Give an address back: it rests for its pool's quarantine, then is free. Repeating it changes nothing
 
     Args:
         flexible_ip_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        idempotency_key (None | str | Unset):
+        if_match (None | str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -212,18 +212,18 @@ async def asyncio_detailed(
 async def asyncio(
     flexible_ip_id: UUID,
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
 ) -> FlexibleIP | Problem | None:
-    """Release Flexible Ip
+    """Give an address back: it rests for its pool's quarantine, then is free. Repeating it changes nothing
 
     Args:
         flexible_ip_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        idempotency_key (None | str | Unset):
+        if_match (None | str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

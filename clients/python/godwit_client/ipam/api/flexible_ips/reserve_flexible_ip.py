@@ -16,14 +16,10 @@ def _get_kwargs(
     body: FlexibleIPReserve,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
 ) -> dict[str, Any]:
     headers: dict[str, Any] = {}
     if not isinstance(idempotency_key, Unset):
-        headers["idempotency-key"] = idempotency_key
-
-    if not isinstance(if_match, Unset):
-        headers["if-match"] = if_match
+        headers["Idempotency-Key"] = idempotency_key
 
     params: dict[str, Any] = {}
 
@@ -46,6 +42,11 @@ def _get_kwargs(
 
 
 def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Response) -> FlexibleIP | Problem | None:
+    if response.status_code == 200:
+        response_200 = FlexibleIP.from_dict(response.json())
+
+        return response_200
+
     if response.status_code == 201:
         response_201 = FlexibleIP.from_dict(response.json())
 
@@ -70,11 +71,6 @@ def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Res
         response_409 = Problem.from_dict(response.json())
 
         return response_409
-
-    if response.status_code == 412:
-        response_412 = Problem.from_dict(response.json())
-
-        return response_412
 
     if response.status_code == 422:
         response_422 = Problem.from_dict(response.json())
@@ -105,18 +101,16 @@ def _build_response(
 
 def sync_detailed(
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: FlexibleIPReserve,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
 ) -> Response[FlexibleIP | Problem]:
-    """Reserve Flexible Ip
+    """Reserve an address for a project: any free one, or the one that is named
 
     Args:
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        idempotency_key (None | str | Unset):
         body (FlexibleIPReserve): Any free address of `family` in `zone`, of its `pool` if one is
             named; or the one that `address` names.
 
@@ -132,7 +126,6 @@ def sync_detailed(
         body=body,
         validate_only=validate_only,
         idempotency_key=idempotency_key,
-        if_match=if_match,
     )
 
     response = client.get_httpx_client().request(
@@ -144,18 +137,16 @@ def sync_detailed(
 
 def sync(
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: FlexibleIPReserve,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
 ) -> FlexibleIP | Problem | None:
-    """Reserve Flexible Ip
+    """Reserve an address for a project: any free one, or the one that is named
 
     Args:
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        idempotency_key (None | str | Unset):
         body (FlexibleIPReserve): Any free address of `family` in `zone`, of its `pool` if one is
             named; or the one that `address` names.
 
@@ -172,24 +163,21 @@ def sync(
         body=body,
         validate_only=validate_only,
         idempotency_key=idempotency_key,
-        if_match=if_match,
     ).parsed
 
 
 async def asyncio_detailed(
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: FlexibleIPReserve,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
 ) -> Response[FlexibleIP | Problem]:
-    """Reserve Flexible Ip
+    """Reserve an address for a project: any free one, or the one that is named
 
     Args:
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        idempotency_key (None | str | Unset):
         body (FlexibleIPReserve): Any free address of `family` in `zone`, of its `pool` if one is
             named; or the one that `address` names.
 
@@ -205,7 +193,6 @@ async def asyncio_detailed(
         body=body,
         validate_only=validate_only,
         idempotency_key=idempotency_key,
-        if_match=if_match,
     )
 
     response = await client.get_async_httpx_client().request(**kwargs)
@@ -215,18 +202,16 @@ async def asyncio_detailed(
 
 async def asyncio(
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: FlexibleIPReserve,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
 ) -> FlexibleIP | Problem | None:
-    """Reserve Flexible Ip
+    """Reserve an address for a project: any free one, or the one that is named
 
     Args:
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        idempotency_key (None | str | Unset):
         body (FlexibleIPReserve): Any free address of `family` in `zone`, of its `pool` if one is
             named; or the one that `address` names.
 
@@ -244,6 +229,5 @@ async def asyncio(
             body=body,
             validate_only=validate_only,
             idempotency_key=idempotency_key,
-            if_match=if_match,
         )
     ).parsed

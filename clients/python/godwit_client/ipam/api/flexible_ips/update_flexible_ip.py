@@ -23,10 +23,10 @@ def _get_kwargs(
 ) -> dict[str, Any]:
     headers: dict[str, Any] = {}
     if not isinstance(idempotency_key, Unset):
-        headers["idempotency-key"] = idempotency_key
+        headers["Idempotency-Key"] = idempotency_key
 
     if not isinstance(if_match, Unset):
-        headers["if-match"] = if_match
+        headers["If-Match"] = if_match
 
     params: dict[str, Any] = {}
 
@@ -111,20 +111,20 @@ def _build_response(
 def sync_detailed(
     flexible_ip_id: UUID,
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: FlexibleIPUpdate,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
 ) -> Response[FlexibleIP | Problem]:
-    """Update Flexible Ip
+    """Change a flexible IP's name, labels or protection
 
     Args:
         flexible_ip_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
-        body (FlexibleIPUpdate):
+        idempotency_key (None | str | Unset):
+        if_match (None | str | Unset):
+        body (FlexibleIPUpdate): What of a flexible IP may change; what is left out stays.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -152,20 +152,20 @@ def sync_detailed(
 def sync(
     flexible_ip_id: UUID,
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: FlexibleIPUpdate,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
 ) -> FlexibleIP | Problem | None:
-    """Update Flexible Ip
+    """Change a flexible IP's name, labels or protection
 
     Args:
         flexible_ip_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
-        body (FlexibleIPUpdate):
+        idempotency_key (None | str | Unset):
+        if_match (None | str | Unset):
+        body (FlexibleIPUpdate): What of a flexible IP may change; what is left out stays.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -188,20 +188,20 @@ def sync(
 async def asyncio_detailed(
     flexible_ip_id: UUID,
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: FlexibleIPUpdate,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
 ) -> Response[FlexibleIP | Problem]:
-    """Update Flexible Ip
+    """Change a flexible IP's name, labels or protection
 
     Args:
         flexible_ip_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
-        body (FlexibleIPUpdate):
+        idempotency_key (None | str | Unset):
+        if_match (None | str | Unset):
+        body (FlexibleIPUpdate): What of a flexible IP may change; what is left out stays.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -227,20 +227,20 @@ async def asyncio_detailed(
 async def asyncio(
     flexible_ip_id: UUID,
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: FlexibleIPUpdate,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
 ) -> FlexibleIP | Problem | None:
-    """Update Flexible Ip
+    """Change a flexible IP's name, labels or protection
 
     Args:
         flexible_ip_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
-        body (FlexibleIPUpdate):
+        idempotency_key (None | str | Unset):
+        if_match (None | str | Unset):
+        body (FlexibleIPUpdate): What of a flexible IP may change; what is left out stays.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

@@ -6,7 +6,7 @@ import httpx
 
 from ... import errors
 from ...client import AuthenticatedClient, Client
-from ...models.page_holding import PageHolding
+from ...models.holding_page import HoldingPage
 from ...models.problem import Problem
 from ...types import UNSET, Response, Unset
 
@@ -16,18 +16,9 @@ def _get_kwargs(
     project: None | str | Unset = UNSET,
     address: None | str | Unset = UNSET,
     at: datetime.datetime | None | Unset = UNSET,
-    validate_only: bool | Unset = False,
     limit: int | Unset = 100,
     cursor: None | str | Unset = UNSET,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
 ) -> dict[str, Any]:
-    headers: dict[str, Any] = {}
-    if not isinstance(idempotency_key, Unset):
-        headers["idempotency-key"] = idempotency_key
-
-    if not isinstance(if_match, Unset):
-        headers["if-match"] = if_match
 
     params: dict[str, Any] = {}
 
@@ -54,8 +45,6 @@ def _get_kwargs(
         json_at = at
     params["at"] = json_at
 
-    params["validate_only"] = validate_only
-
     params["limit"] = limit
 
     json_cursor: None | str | Unset
@@ -73,13 +62,12 @@ def _get_kwargs(
         "params": params,
     }
 
-    _kwargs["headers"] = headers
     return _kwargs
 
 
-def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Response) -> PageHolding | Problem | None:
+def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Response) -> HoldingPage | Problem | None:
     if response.status_code == 200:
-        response_200 = PageHolding.from_dict(response.json())
+        response_200 = HoldingPage.from_dict(response.json())
 
         return response_200
 
@@ -92,21 +80,6 @@ def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Res
         response_403 = Problem.from_dict(response.json())
 
         return response_403
-
-    if response.status_code == 404:
-        response_404 = Problem.from_dict(response.json())
-
-        return response_404
-
-    if response.status_code == 409:
-        response_409 = Problem.from_dict(response.json())
-
-        return response_409
-
-    if response.status_code == 412:
-        response_412 = Problem.from_dict(response.json())
-
-        return response_412
 
     if response.status_code == 422:
         response_422 = Problem.from_dict(response.json())
@@ -126,7 +99,7 @@ def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Res
 
 def _build_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Response[PageHolding | Problem]:
+) -> Response[HoldingPage | Problem]:
     return Response(
         status_code=HTTPStatus(response.status_code),
         content=response.content,
@@ -137,45 +110,36 @@ def _build_response(
 
 def sync_detailed(
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     project: None | str | Unset = UNSET,
     address: None | str | Unset = UNSET,
     at: datetime.datetime | None | Unset = UNSET,
-    validate_only: bool | Unset = False,
     limit: int | Unset = 100,
     cursor: None | str | Unset = UNSET,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
-) -> Response[PageHolding | Problem]:
-    """List Holdings
+) -> Response[HoldingPage | Problem]:
+    """List who held what, the newest first
 
     Args:
-        project (None | str | Unset): Operators and services: only this project's.
-        address (None | str | Unset): An address, or a prefix that overlaps what was held.
-        at (datetime.datetime | None | Unset): Only who held it at this moment; with a time zone.
-        validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        limit (int | Unset):  Default: 100.
-        cursor (None | str | Unset): `next_cursor` of the page before.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        project (None | str | Unset):
+        address (None | str | Unset):
+        at (datetime.datetime | None | Unset):
+        limit (int | Unset): How many items at most. Default: 100.
+        cursor (None | str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[PageHolding | Problem]
+        Response[HoldingPage | Problem]
     """
 
     kwargs = _get_kwargs(
         project=project,
         address=address,
         at=at,
-        validate_only=validate_only,
         limit=limit,
         cursor=cursor,
-        idempotency_key=idempotency_key,
-        if_match=if_match,
     )
 
     response = client.get_httpx_client().request(
@@ -187,34 +151,28 @@ def sync_detailed(
 
 def sync(
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     project: None | str | Unset = UNSET,
     address: None | str | Unset = UNSET,
     at: datetime.datetime | None | Unset = UNSET,
-    validate_only: bool | Unset = False,
     limit: int | Unset = 100,
     cursor: None | str | Unset = UNSET,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
-) -> PageHolding | Problem | None:
-    """List Holdings
+) -> HoldingPage | Problem | None:
+    """List who held what, the newest first
 
     Args:
-        project (None | str | Unset): Operators and services: only this project's.
-        address (None | str | Unset): An address, or a prefix that overlaps what was held.
-        at (datetime.datetime | None | Unset): Only who held it at this moment; with a time zone.
-        validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        limit (int | Unset):  Default: 100.
-        cursor (None | str | Unset): `next_cursor` of the page before.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        project (None | str | Unset):
+        address (None | str | Unset):
+        at (datetime.datetime | None | Unset):
+        limit (int | Unset): How many items at most. Default: 100.
+        cursor (None | str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        PageHolding | Problem
+        HoldingPage | Problem
     """
 
     return sync_detailed(
@@ -222,55 +180,43 @@ def sync(
         project=project,
         address=address,
         at=at,
-        validate_only=validate_only,
         limit=limit,
         cursor=cursor,
-        idempotency_key=idempotency_key,
-        if_match=if_match,
     ).parsed
 
 
 async def asyncio_detailed(
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     project: None | str | Unset = UNSET,
     address: None | str | Unset = UNSET,
     at: datetime.datetime | None | Unset = UNSET,
-    validate_only: bool | Unset = False,
     limit: int | Unset = 100,
     cursor: None | str | Unset = UNSET,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
-) -> Response[PageHolding | Problem]:
-    """List Holdings
+) -> Response[HoldingPage | Problem]:
+    """List who held what, the newest first
 
     Args:
-        project (None | str | Unset): Operators and services: only this project's.
-        address (None | str | Unset): An address, or a prefix that overlaps what was held.
-        at (datetime.datetime | None | Unset): Only who held it at this moment; with a time zone.
-        validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        limit (int | Unset):  Default: 100.
-        cursor (None | str | Unset): `next_cursor` of the page before.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        project (None | str | Unset):
+        address (None | str | Unset):
+        at (datetime.datetime | None | Unset):
+        limit (int | Unset): How many items at most. Default: 100.
+        cursor (None | str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[PageHolding | Problem]
+        Response[HoldingPage | Problem]
     """
 
     kwargs = _get_kwargs(
         project=project,
         address=address,
         at=at,
-        validate_only=validate_only,
         limit=limit,
         cursor=cursor,
-        idempotency_key=idempotency_key,
-        if_match=if_match,
     )
 
     response = await client.get_async_httpx_client().request(**kwargs)
@@ -280,34 +226,28 @@ async def asyncio_detailed(
 
 async def asyncio(
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     project: None | str | Unset = UNSET,
     address: None | str | Unset = UNSET,
     at: datetime.datetime | None | Unset = UNSET,
-    validate_only: bool | Unset = False,
     limit: int | Unset = 100,
     cursor: None | str | Unset = UNSET,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
-) -> PageHolding | Problem | None:
-    """List Holdings
+) -> HoldingPage | Problem | None:
+    """List who held what, the newest first
 
     Args:
-        project (None | str | Unset): Operators and services: only this project's.
-        address (None | str | Unset): An address, or a prefix that overlaps what was held.
-        at (datetime.datetime | None | Unset): Only who held it at this moment; with a time zone.
-        validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        limit (int | Unset):  Default: 100.
-        cursor (None | str | Unset): `next_cursor` of the page before.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        project (None | str | Unset):
+        address (None | str | Unset):
+        at (datetime.datetime | None | Unset):
+        limit (int | Unset): How many items at most. Default: 100.
+        cursor (None | str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        PageHolding | Problem
+        HoldingPage | Problem
     """
 
     return (
@@ -316,10 +256,7 @@ async def asyncio(
             project=project,
             address=address,
             at=at,
-            validate_only=validate_only,
             limit=limit,
             cursor=cursor,
-            idempotency_key=idempotency_key,
-            if_match=if_match,
         )
     ).parsed

@@ -23,10 +23,10 @@ def _get_kwargs(
 ) -> dict[str, Any]:
     headers: dict[str, Any] = {}
     if not isinstance(idempotency_key, Unset):
-        headers["idempotency-key"] = idempotency_key
+        headers["Idempotency-Key"] = idempotency_key
 
     if not isinstance(if_match, Unset):
-        headers["if-match"] = if_match
+        headers["If-Match"] = if_match
 
     params: dict[str, Any] = {}
 
@@ -51,6 +51,11 @@ def _get_kwargs(
 
 
 def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Response) -> Prefix | Problem | None:
+    if response.status_code == 200:
+        response_200 = Prefix.from_dict(response.json())
+
+        return response_200
+
     if response.status_code == 201:
         response_201 = Prefix.from_dict(response.json())
 
@@ -109,20 +114,21 @@ def _build_response(*, client: AuthenticatedClient | Client, response: httpx.Res
 def sync_detailed(
     pool_id: UUID,
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: PrefixCreate,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
 ) -> Response[Prefix | Problem]:
-    """Add Prefix
+    """Add a prefix to a pool
 
     Args:
         pool_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
-        body (PrefixCreate):
+        idempotency_key (None | str | Unset):
+        if_match (None | str | Unset):
+        body (PrefixCreate): A prefix of the pool's family, its host bits clear, that overlaps
+            none there is.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -150,20 +156,21 @@ def sync_detailed(
 def sync(
     pool_id: UUID,
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: PrefixCreate,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
 ) -> Prefix | Problem | None:
-    """Add Prefix
+    """Add a prefix to a pool
 
     Args:
         pool_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
-        body (PrefixCreate):
+        idempotency_key (None | str | Unset):
+        if_match (None | str | Unset):
+        body (PrefixCreate): A prefix of the pool's family, its host bits clear, that overlaps
+            none there is.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -186,20 +193,21 @@ def sync(
 async def asyncio_detailed(
     pool_id: UUID,
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: PrefixCreate,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
 ) -> Response[Prefix | Problem]:
-    """Add Prefix
+    """Add a prefix to a pool
 
     Args:
         pool_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
-        body (PrefixCreate):
+        idempotency_key (None | str | Unset):
+        if_match (None | str | Unset):
+        body (PrefixCreate): A prefix of the pool's family, its host bits clear, that overlaps
+            none there is.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -225,20 +233,21 @@ async def asyncio_detailed(
 async def asyncio(
     pool_id: UUID,
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: PrefixCreate,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
 ) -> Prefix | Problem | None:
-    """Add Prefix
+    """Add a prefix to a pool
 
     Args:
         pool_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
-        body (PrefixCreate):
+        idempotency_key (None | str | Unset):
+        if_match (None | str | Unset):
+        body (PrefixCreate): A prefix of the pool's family, its host bits clear, that overlaps
+            none there is.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

@@ -16,14 +16,10 @@ def _get_kwargs(
     body: PoolCreate,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
 ) -> dict[str, Any]:
     headers: dict[str, Any] = {}
     if not isinstance(idempotency_key, Unset):
-        headers["idempotency-key"] = idempotency_key
-
-    if not isinstance(if_match, Unset):
-        headers["if-match"] = if_match
+        headers["Idempotency-Key"] = idempotency_key
 
     params: dict[str, Any] = {}
 
@@ -46,6 +42,11 @@ def _get_kwargs(
 
 
 def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Response) -> Pool | Problem | None:
+    if response.status_code == 200:
+        response_200 = Pool.from_dict(response.json())
+
+        return response_200
+
     if response.status_code == 201:
         response_201 = Pool.from_dict(response.json())
 
@@ -70,11 +71,6 @@ def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Res
         response_409 = Problem.from_dict(response.json())
 
         return response_409
-
-    if response.status_code == 412:
-        response_412 = Problem.from_dict(response.json())
-
-        return response_412
 
     if response.status_code == 422:
         response_422 = Problem.from_dict(response.json())
@@ -103,19 +99,17 @@ def _build_response(*, client: AuthenticatedClient | Client, response: httpx.Res
 
 def sync_detailed(
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: PoolCreate,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
 ) -> Response[Pool | Problem]:
-    """Create Pool
+    """Make a pool, without prefixes yet
 
     Args:
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
-        body (PoolCreate):
+        idempotency_key (None | str | Unset):
+        body (PoolCreate): A new pool, empty until it is given prefixes.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -129,7 +123,6 @@ def sync_detailed(
         body=body,
         validate_only=validate_only,
         idempotency_key=idempotency_key,
-        if_match=if_match,
     )
 
     response = client.get_httpx_client().request(
@@ -141,19 +134,17 @@ def sync_detailed(
 
 def sync(
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: PoolCreate,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
 ) -> Pool | Problem | None:
-    """Create Pool
+    """Make a pool, without prefixes yet
 
     Args:
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
-        body (PoolCreate):
+        idempotency_key (None | str | Unset):
+        body (PoolCreate): A new pool, empty until it is given prefixes.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -168,25 +159,22 @@ def sync(
         body=body,
         validate_only=validate_only,
         idempotency_key=idempotency_key,
-        if_match=if_match,
     ).parsed
 
 
 async def asyncio_detailed(
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: PoolCreate,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
 ) -> Response[Pool | Problem]:
-    """Create Pool
+    """Make a pool, without prefixes yet
 
     Args:
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
-        body (PoolCreate):
+        idempotency_key (None | str | Unset):
+        body (PoolCreate): A new pool, empty until it is given prefixes.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -200,7 +188,6 @@ async def asyncio_detailed(
         body=body,
         validate_only=validate_only,
         idempotency_key=idempotency_key,
-        if_match=if_match,
     )
 
     response = await client.get_async_httpx_client().request(**kwargs)
@@ -210,19 +197,17 @@ async def asyncio_detailed(
 
 async def asyncio(
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: PoolCreate,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
 ) -> Pool | Problem | None:
-    """Create Pool
+    """Make a pool, without prefixes yet
 
     Args:
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
-        body (PoolCreate):
+        idempotency_key (None | str | Unset):
+        body (PoolCreate): A new pool, empty until it is given prefixes.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -238,6 +223,5 @@ async def asyncio(
             body=body,
             validate_only=validate_only,
             idempotency_key=idempotency_key,
-            if_match=if_match,
         )
     ).parsed

@@ -6,7 +6,7 @@ import httpx
 from ... import errors
 from ...client import AuthenticatedClient, Client
 from ...models.family import Family
-from ...models.page_pool import PagePool
+from ...models.pool_page import PoolPage
 from ...models.problem import Problem
 from ...types import UNSET, Response, Unset
 
@@ -16,18 +16,9 @@ def _get_kwargs(
     zone: None | str | Unset = UNSET,
     family: Family | None | Unset = UNSET,
     name: None | str | Unset = UNSET,
-    validate_only: bool | Unset = False,
     limit: int | Unset = 100,
     cursor: None | str | Unset = UNSET,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
 ) -> dict[str, Any]:
-    headers: dict[str, Any] = {}
-    if not isinstance(idempotency_key, Unset):
-        headers["idempotency-key"] = idempotency_key
-
-    if not isinstance(if_match, Unset):
-        headers["if-match"] = if_match
 
     params: dict[str, Any] = {}
 
@@ -54,8 +45,6 @@ def _get_kwargs(
         json_name = name
     params["name"] = json_name
 
-    params["validate_only"] = validate_only
-
     params["limit"] = limit
 
     json_cursor: None | str | Unset
@@ -73,13 +62,12 @@ def _get_kwargs(
         "params": params,
     }
 
-    _kwargs["headers"] = headers
     return _kwargs
 
 
-def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Response) -> PagePool | Problem | None:
+def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Response) -> PoolPage | Problem | None:
     if response.status_code == 200:
-        response_200 = PagePool.from_dict(response.json())
+        response_200 = PoolPage.from_dict(response.json())
 
         return response_200
 
@@ -92,21 +80,6 @@ def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Res
         response_403 = Problem.from_dict(response.json())
 
         return response_403
-
-    if response.status_code == 404:
-        response_404 = Problem.from_dict(response.json())
-
-        return response_404
-
-    if response.status_code == 409:
-        response_409 = Problem.from_dict(response.json())
-
-        return response_409
-
-    if response.status_code == 412:
-        response_412 = Problem.from_dict(response.json())
-
-        return response_412
 
     if response.status_code == 422:
         response_422 = Problem.from_dict(response.json())
@@ -124,7 +97,7 @@ def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Res
         return None
 
 
-def _build_response(*, client: AuthenticatedClient | Client, response: httpx.Response) -> Response[PagePool | Problem]:
+def _build_response(*, client: AuthenticatedClient | Client, response: httpx.Response) -> Response[PoolPage | Problem]:
     return Response(
         status_code=HTTPStatus(response.status_code),
         content=response.content,
@@ -135,45 +108,36 @@ def _build_response(*, client: AuthenticatedClient | Client, response: httpx.Res
 
 def sync_detailed(
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     zone: None | str | Unset = UNSET,
     family: Family | None | Unset = UNSET,
     name: None | str | Unset = UNSET,
-    validate_only: bool | Unset = False,
     limit: int | Unset = 100,
     cursor: None | str | Unset = UNSET,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
-) -> Response[PagePool | Problem]:
-    """List Pools
+) -> Response[PoolPage | Problem]:
+    """List pools with their prefixes
 
     Args:
         zone (None | str | Unset):
         family (Family | None | Unset):
         name (None | str | Unset):
-        validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        limit (int | Unset):  Default: 100.
-        cursor (None | str | Unset): `next_cursor` of the page before.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        limit (int | Unset): How many items at most. Default: 100.
+        cursor (None | str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[PagePool | Problem]
+        Response[PoolPage | Problem]
     """
 
     kwargs = _get_kwargs(
         zone=zone,
         family=family,
         name=name,
-        validate_only=validate_only,
         limit=limit,
         cursor=cursor,
-        idempotency_key=idempotency_key,
-        if_match=if_match,
     )
 
     response = client.get_httpx_client().request(
@@ -185,34 +149,28 @@ def sync_detailed(
 
 def sync(
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     zone: None | str | Unset = UNSET,
     family: Family | None | Unset = UNSET,
     name: None | str | Unset = UNSET,
-    validate_only: bool | Unset = False,
     limit: int | Unset = 100,
     cursor: None | str | Unset = UNSET,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
-) -> PagePool | Problem | None:
-    """List Pools
+) -> PoolPage | Problem | None:
+    """List pools with their prefixes
 
     Args:
         zone (None | str | Unset):
         family (Family | None | Unset):
         name (None | str | Unset):
-        validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        limit (int | Unset):  Default: 100.
-        cursor (None | str | Unset): `next_cursor` of the page before.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        limit (int | Unset): How many items at most. Default: 100.
+        cursor (None | str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        PagePool | Problem
+        PoolPage | Problem
     """
 
     return sync_detailed(
@@ -220,55 +178,43 @@ def sync(
         zone=zone,
         family=family,
         name=name,
-        validate_only=validate_only,
         limit=limit,
         cursor=cursor,
-        idempotency_key=idempotency_key,
-        if_match=if_match,
     ).parsed
 
 
 async def asyncio_detailed(
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     zone: None | str | Unset = UNSET,
     family: Family | None | Unset = UNSET,
     name: None | str | Unset = UNSET,
-    validate_only: bool | Unset = False,
     limit: int | Unset = 100,
     cursor: None | str | Unset = UNSET,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
-) -> Response[PagePool | Problem]:
-    """List Pools
+) -> Response[PoolPage | Problem]:
+    """List pools with their prefixes
 
     Args:
         zone (None | str | Unset):
         family (Family | None | Unset):
         name (None | str | Unset):
-        validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        limit (int | Unset):  Default: 100.
-        cursor (None | str | Unset): `next_cursor` of the page before.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        limit (int | Unset): How many items at most. Default: 100.
+        cursor (None | str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[PagePool | Problem]
+        Response[PoolPage | Problem]
     """
 
     kwargs = _get_kwargs(
         zone=zone,
         family=family,
         name=name,
-        validate_only=validate_only,
         limit=limit,
         cursor=cursor,
-        idempotency_key=idempotency_key,
-        if_match=if_match,
     )
 
     response = await client.get_async_httpx_client().request(**kwargs)
@@ -278,34 +224,28 @@ async def asyncio_detailed(
 
 async def asyncio(
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     zone: None | str | Unset = UNSET,
     family: Family | None | Unset = UNSET,
     name: None | str | Unset = UNSET,
-    validate_only: bool | Unset = False,
     limit: int | Unset = 100,
     cursor: None | str | Unset = UNSET,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
-) -> PagePool | Problem | None:
-    """List Pools
+) -> PoolPage | Problem | None:
+    """List pools with their prefixes
 
     Args:
         zone (None | str | Unset):
         family (Family | None | Unset):
         name (None | str | Unset):
-        validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        limit (int | Unset):  Default: 100.
-        cursor (None | str | Unset): `next_cursor` of the page before.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        limit (int | Unset): How many items at most. Default: 100.
+        cursor (None | str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        PagePool | Problem
+        PoolPage | Problem
     """
 
     return (
@@ -314,10 +254,7 @@ async def asyncio(
             zone=zone,
             family=family,
             name=name,
-            validate_only=validate_only,
             limit=limit,
             cursor=cursor,
-            idempotency_key=idempotency_key,
-            if_match=if_match,
         )
     ).parsed

@@ -5,26 +5,17 @@ import httpx
 
 from ... import errors
 from ...client import AuthenticatedClient, Client
-from ...models.page_quota import PageQuota
 from ...models.problem import Problem
+from ...models.quota_page import QuotaPage
 from ...types import UNSET, Response, Unset
 
 
 def _get_kwargs(
     *,
     project: None | str | Unset = UNSET,
-    validate_only: bool | Unset = False,
     limit: int | Unset = 100,
     cursor: None | str | Unset = UNSET,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
 ) -> dict[str, Any]:
-    headers: dict[str, Any] = {}
-    if not isinstance(idempotency_key, Unset):
-        headers["idempotency-key"] = idempotency_key
-
-    if not isinstance(if_match, Unset):
-        headers["if-match"] = if_match
 
     params: dict[str, Any] = {}
 
@@ -34,8 +25,6 @@ def _get_kwargs(
     else:
         json_project = project
     params["project"] = json_project
-
-    params["validate_only"] = validate_only
 
     params["limit"] = limit
 
@@ -54,13 +43,12 @@ def _get_kwargs(
         "params": params,
     }
 
-    _kwargs["headers"] = headers
     return _kwargs
 
 
-def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Response) -> PageQuota | Problem | None:
+def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Response) -> Problem | QuotaPage | None:
     if response.status_code == 200:
-        response_200 = PageQuota.from_dict(response.json())
+        response_200 = QuotaPage.from_dict(response.json())
 
         return response_200
 
@@ -73,21 +61,6 @@ def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Res
         response_403 = Problem.from_dict(response.json())
 
         return response_403
-
-    if response.status_code == 404:
-        response_404 = Problem.from_dict(response.json())
-
-        return response_404
-
-    if response.status_code == 409:
-        response_409 = Problem.from_dict(response.json())
-
-        return response_409
-
-    if response.status_code == 412:
-        response_412 = Problem.from_dict(response.json())
-
-        return response_412
 
     if response.status_code == 422:
         response_422 = Problem.from_dict(response.json())
@@ -105,7 +78,7 @@ def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Res
         return None
 
 
-def _build_response(*, client: AuthenticatedClient | Client, response: httpx.Response) -> Response[PageQuota | Problem]:
+def _build_response(*, client: AuthenticatedClient | Client, response: httpx.Response) -> Response[Problem | QuotaPage]:
     return Response(
         status_code=HTTPStatus(response.status_code),
         content=response.content,
@@ -116,39 +89,30 @@ def _build_response(*, client: AuthenticatedClient | Client, response: httpx.Res
 
 def sync_detailed(
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     project: None | str | Unset = UNSET,
-    validate_only: bool | Unset = False,
     limit: int | Unset = 100,
     cursor: None | str | Unset = UNSET,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
-) -> Response[PageQuota | Problem]:
-    """List Quotas
+) -> Response[Problem | QuotaPage]:
+    """List quotas and what is held of them
 
     Args:
-        project (None | str | Unset): Operators and services: only this project's.
-        validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        limit (int | Unset):  Default: 100.
-        cursor (None | str | Unset): `next_cursor` of the page before.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        project (None | str | Unset):
+        limit (int | Unset): How many items at most. Default: 100.
+        cursor (None | str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[PageQuota | Problem]
+        Response[Problem | QuotaPage]
     """
 
     kwargs = _get_kwargs(
         project=project,
-        validate_only=validate_only,
         limit=limit,
         cursor=cursor,
-        idempotency_key=idempotency_key,
-        if_match=if_match,
     )
 
     response = client.get_httpx_client().request(
@@ -160,78 +124,60 @@ def sync_detailed(
 
 def sync(
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     project: None | str | Unset = UNSET,
-    validate_only: bool | Unset = False,
     limit: int | Unset = 100,
     cursor: None | str | Unset = UNSET,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
-) -> PageQuota | Problem | None:
-    """List Quotas
+) -> Problem | QuotaPage | None:
+    """List quotas and what is held of them
 
     Args:
-        project (None | str | Unset): Operators and services: only this project's.
-        validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        limit (int | Unset):  Default: 100.
-        cursor (None | str | Unset): `next_cursor` of the page before.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        project (None | str | Unset):
+        limit (int | Unset): How many items at most. Default: 100.
+        cursor (None | str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        PageQuota | Problem
+        Problem | QuotaPage
     """
 
     return sync_detailed(
         client=client,
         project=project,
-        validate_only=validate_only,
         limit=limit,
         cursor=cursor,
-        idempotency_key=idempotency_key,
-        if_match=if_match,
     ).parsed
 
 
 async def asyncio_detailed(
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     project: None | str | Unset = UNSET,
-    validate_only: bool | Unset = False,
     limit: int | Unset = 100,
     cursor: None | str | Unset = UNSET,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
-) -> Response[PageQuota | Problem]:
-    """List Quotas
+) -> Response[Problem | QuotaPage]:
+    """List quotas and what is held of them
 
     Args:
-        project (None | str | Unset): Operators and services: only this project's.
-        validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        limit (int | Unset):  Default: 100.
-        cursor (None | str | Unset): `next_cursor` of the page before.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        project (None | str | Unset):
+        limit (int | Unset): How many items at most. Default: 100.
+        cursor (None | str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[PageQuota | Problem]
+        Response[Problem | QuotaPage]
     """
 
     kwargs = _get_kwargs(
         project=project,
-        validate_only=validate_only,
         limit=limit,
         cursor=cursor,
-        idempotency_key=idempotency_key,
-        if_match=if_match,
     )
 
     response = await client.get_async_httpx_client().request(**kwargs)
@@ -241,40 +187,31 @@ async def asyncio_detailed(
 
 async def asyncio(
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     project: None | str | Unset = UNSET,
-    validate_only: bool | Unset = False,
     limit: int | Unset = 100,
     cursor: None | str | Unset = UNSET,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
-) -> PageQuota | Problem | None:
-    """List Quotas
+) -> Problem | QuotaPage | None:
+    """List quotas and what is held of them
 
     Args:
-        project (None | str | Unset): Operators and services: only this project's.
-        validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        limit (int | Unset):  Default: 100.
-        cursor (None | str | Unset): `next_cursor` of the page before.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        project (None | str | Unset):
+        limit (int | Unset): How many items at most. Default: 100.
+        cursor (None | str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        PageQuota | Problem
+        Problem | QuotaPage
     """
 
     return (
         await asyncio_detailed(
             client=client,
             project=project,
-            validate_only=validate_only,
             limit=limit,
             cursor=cursor,
-            idempotency_key=idempotency_key,
-            if_match=if_match,
         )
     ).parsed

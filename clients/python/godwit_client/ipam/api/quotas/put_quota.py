@@ -24,10 +24,10 @@ def _get_kwargs(
 ) -> dict[str, Any]:
     headers: dict[str, Any] = {}
     if not isinstance(idempotency_key, Unset):
-        headers["idempotency-key"] = idempotency_key
+        headers["Idempotency-Key"] = idempotency_key
 
     if not isinstance(if_match, Unset):
-        headers["if-match"] = if_match
+        headers["If-Match"] = if_match
 
     params: dict[str, Any] = {}
 
@@ -68,11 +68,6 @@ def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Res
 
         return response_403
 
-    if response.status_code == 404:
-        response_404 = Problem.from_dict(response.json())
-
-        return response_404
-
     if response.status_code == 409:
         response_409 = Problem.from_dict(response.json())
 
@@ -112,21 +107,21 @@ def sync_detailed(
     project: str,
     family: Family,
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: QuotaPut,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
 ) -> Response[Problem | Quota]:
-    """Put Quota
+    """Grant a project a number of addresses of one family
 
     Args:
-        project (str):
+        project (str): The id of a project.
         family (Family):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
-        body (QuotaPut):
+        idempotency_key (None | str | Unset):
+        if_match (None | str | Unset):
+        body (QuotaPut): A grant; what a project holds above it, it keeps.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -156,21 +151,21 @@ def sync(
     project: str,
     family: Family,
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: QuotaPut,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
 ) -> Problem | Quota | None:
-    """Put Quota
+    """Grant a project a number of addresses of one family
 
     Args:
-        project (str):
+        project (str): The id of a project.
         family (Family):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
-        body (QuotaPut):
+        idempotency_key (None | str | Unset):
+        if_match (None | str | Unset):
+        body (QuotaPut): A grant; what a project holds above it, it keeps.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -195,21 +190,21 @@ async def asyncio_detailed(
     project: str,
     family: Family,
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: QuotaPut,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
 ) -> Response[Problem | Quota]:
-    """Put Quota
+    """Grant a project a number of addresses of one family
 
     Args:
-        project (str):
+        project (str): The id of a project.
         family (Family):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
-        body (QuotaPut):
+        idempotency_key (None | str | Unset):
+        if_match (None | str | Unset):
+        body (QuotaPut): A grant; what a project holds above it, it keeps.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -237,21 +232,21 @@ async def asyncio(
     project: str,
     family: Family,
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: QuotaPut,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
 ) -> Problem | Quota | None:
-    """Put Quota
+    """Grant a project a number of addresses of one family
 
     Args:
-        project (str):
+        project (str): The id of a project.
         family (Family):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
-        body (QuotaPut):
+        idempotency_key (None | str | Unset):
+        if_match (None | str | Unset):
+        body (QuotaPut): A grant; what a project holds above it, it keeps.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

@@ -9,29 +9,13 @@ from ... import errors
 from ...client import AuthenticatedClient, Client
 from ...models.problem import Problem
 from ...models.target import Target
-from ...types import UNSET, Response, Unset
+from ...types import Response
 
 
 def _get_kwargs(
     kind: str,
     target_id: UUID,
-    *,
-    validate_only: bool | Unset = False,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
 ) -> dict[str, Any]:
-    headers: dict[str, Any] = {}
-    if not isinstance(idempotency_key, Unset):
-        headers["idempotency-key"] = idempotency_key
-
-    if not isinstance(if_match, Unset):
-        headers["if-match"] = if_match
-
-    params: dict[str, Any] = {}
-
-    params["validate_only"] = validate_only
-
-    params = {k: v for k, v in params.items() if v is not UNSET and v is not None}
 
     _kwargs: dict[str, Any] = {
         "method": "get",
@@ -39,10 +23,8 @@ def _get_kwargs(
             kind=quote(str(kind), safe=""),
             target_id=quote(str(target_id), safe=""),
         ),
-        "params": params,
     }
 
-    _kwargs["headers"] = headers
     return _kwargs
 
 
@@ -66,16 +48,6 @@ def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Res
         response_404 = Problem.from_dict(response.json())
 
         return response_404
-
-    if response.status_code == 409:
-        response_409 = Problem.from_dict(response.json())
-
-        return response_409
-
-    if response.status_code == 412:
-        response_412 = Problem.from_dict(response.json())
-
-        return response_412
 
     if response.status_code == 422:
         response_422 = Problem.from_dict(response.json())
@@ -106,19 +78,13 @@ def sync_detailed(
     kind: str,
     target_id: UUID,
     *,
-    client: AuthenticatedClient | Client,
-    validate_only: bool | Unset = False,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
+    client: AuthenticatedClient,
 ) -> Response[Problem | Target]:
-    """Get Target
+    """Read a target
 
     Args:
         kind (str):
         target_id (UUID):
-        validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -131,9 +97,6 @@ def sync_detailed(
     kwargs = _get_kwargs(
         kind=kind,
         target_id=target_id,
-        validate_only=validate_only,
-        idempotency_key=idempotency_key,
-        if_match=if_match,
     )
 
     response = client.get_httpx_client().request(
@@ -147,19 +110,13 @@ def sync(
     kind: str,
     target_id: UUID,
     *,
-    client: AuthenticatedClient | Client,
-    validate_only: bool | Unset = False,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
+    client: AuthenticatedClient,
 ) -> Problem | Target | None:
-    """Get Target
+    """Read a target
 
     Args:
         kind (str):
         target_id (UUID):
-        validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -173,9 +130,6 @@ def sync(
         kind=kind,
         target_id=target_id,
         client=client,
-        validate_only=validate_only,
-        idempotency_key=idempotency_key,
-        if_match=if_match,
     ).parsed
 
 
@@ -183,19 +137,13 @@ async def asyncio_detailed(
     kind: str,
     target_id: UUID,
     *,
-    client: AuthenticatedClient | Client,
-    validate_only: bool | Unset = False,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
+    client: AuthenticatedClient,
 ) -> Response[Problem | Target]:
-    """Get Target
+    """Read a target
 
     Args:
         kind (str):
         target_id (UUID):
-        validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -208,9 +156,6 @@ async def asyncio_detailed(
     kwargs = _get_kwargs(
         kind=kind,
         target_id=target_id,
-        validate_only=validate_only,
-        idempotency_key=idempotency_key,
-        if_match=if_match,
     )
 
     response = await client.get_async_httpx_client().request(**kwargs)
@@ -222,19 +167,13 @@ async def asyncio(
     kind: str,
     target_id: UUID,
     *,
-    client: AuthenticatedClient | Client,
-    validate_only: bool | Unset = False,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
+    client: AuthenticatedClient,
 ) -> Problem | Target | None:
-    """Get Target
+    """Read a target
 
     Args:
         kind (str):
         target_id (UUID):
-        validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -249,8 +188,5 @@ async def asyncio(
             kind=kind,
             target_id=target_id,
             client=client,
-            validate_only=validate_only,
-            idempotency_key=idempotency_key,
-            if_match=if_match,
         )
     ).parsed

@@ -5,8 +5,8 @@ import httpx
 
 from ... import errors
 from ...client import AuthenticatedClient, Client
-from ...models.page_target import PageTarget
 from ...models.problem import Problem
+from ...models.target_page import TargetPage
 from ...types import UNSET, Response, Unset
 
 
@@ -14,18 +14,9 @@ def _get_kwargs(
     *,
     kind: None | str | Unset = UNSET,
     project: None | str | Unset = UNSET,
-    validate_only: bool | Unset = False,
     limit: int | Unset = 100,
     cursor: None | str | Unset = UNSET,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
 ) -> dict[str, Any]:
-    headers: dict[str, Any] = {}
-    if not isinstance(idempotency_key, Unset):
-        headers["idempotency-key"] = idempotency_key
-
-    if not isinstance(if_match, Unset):
-        headers["if-match"] = if_match
 
     params: dict[str, Any] = {}
 
@@ -42,8 +33,6 @@ def _get_kwargs(
     else:
         json_project = project
     params["project"] = json_project
-
-    params["validate_only"] = validate_only
 
     params["limit"] = limit
 
@@ -62,13 +51,12 @@ def _get_kwargs(
         "params": params,
     }
 
-    _kwargs["headers"] = headers
     return _kwargs
 
 
-def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Response) -> PageTarget | Problem | None:
+def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Response) -> Problem | TargetPage | None:
     if response.status_code == 200:
-        response_200 = PageTarget.from_dict(response.json())
+        response_200 = TargetPage.from_dict(response.json())
 
         return response_200
 
@@ -81,21 +69,6 @@ def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Res
         response_403 = Problem.from_dict(response.json())
 
         return response_403
-
-    if response.status_code == 404:
-        response_404 = Problem.from_dict(response.json())
-
-        return response_404
-
-    if response.status_code == 409:
-        response_409 = Problem.from_dict(response.json())
-
-        return response_409
-
-    if response.status_code == 412:
-        response_412 = Problem.from_dict(response.json())
-
-        return response_412
 
     if response.status_code == 422:
         response_422 = Problem.from_dict(response.json())
@@ -115,7 +88,7 @@ def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Res
 
 def _build_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Response[PageTarget | Problem]:
+) -> Response[Problem | TargetPage]:
     return Response(
         status_code=HTTPStatus(response.status_code),
         content=response.content,
@@ -126,42 +99,33 @@ def _build_response(
 
 def sync_detailed(
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     kind: None | str | Unset = UNSET,
     project: None | str | Unset = UNSET,
-    validate_only: bool | Unset = False,
     limit: int | Unset = 100,
     cursor: None | str | Unset = UNSET,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
-) -> Response[PageTarget | Problem]:
-    """List Targets
+) -> Response[Problem | TargetPage]:
+    """List targets
 
     Args:
         kind (None | str | Unset):
-        project (None | str | Unset): Operators and services: only this project's.
-        validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        limit (int | Unset):  Default: 100.
-        cursor (None | str | Unset): `next_cursor` of the page before.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        project (None | str | Unset):
+        limit (int | Unset): How many items at most. Default: 100.
+        cursor (None | str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[PageTarget | Problem]
+        Response[Problem | TargetPage]
     """
 
     kwargs = _get_kwargs(
         kind=kind,
         project=project,
-        validate_only=validate_only,
         limit=limit,
         cursor=cursor,
-        idempotency_key=idempotency_key,
-        if_match=if_match,
     )
 
     response = client.get_httpx_client().request(
@@ -173,84 +137,66 @@ def sync_detailed(
 
 def sync(
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     kind: None | str | Unset = UNSET,
     project: None | str | Unset = UNSET,
-    validate_only: bool | Unset = False,
     limit: int | Unset = 100,
     cursor: None | str | Unset = UNSET,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
-) -> PageTarget | Problem | None:
-    """List Targets
+) -> Problem | TargetPage | None:
+    """List targets
 
     Args:
         kind (None | str | Unset):
-        project (None | str | Unset): Operators and services: only this project's.
-        validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        limit (int | Unset):  Default: 100.
-        cursor (None | str | Unset): `next_cursor` of the page before.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        project (None | str | Unset):
+        limit (int | Unset): How many items at most. Default: 100.
+        cursor (None | str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        PageTarget | Problem
+        Problem | TargetPage
     """
 
     return sync_detailed(
         client=client,
         kind=kind,
         project=project,
-        validate_only=validate_only,
         limit=limit,
         cursor=cursor,
-        idempotency_key=idempotency_key,
-        if_match=if_match,
     ).parsed
 
 
 async def asyncio_detailed(
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     kind: None | str | Unset = UNSET,
     project: None | str | Unset = UNSET,
-    validate_only: bool | Unset = False,
     limit: int | Unset = 100,
     cursor: None | str | Unset = UNSET,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
-) -> Response[PageTarget | Problem]:
-    """List Targets
+) -> Response[Problem | TargetPage]:
+    """List targets
 
     Args:
         kind (None | str | Unset):
-        project (None | str | Unset): Operators and services: only this project's.
-        validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        limit (int | Unset):  Default: 100.
-        cursor (None | str | Unset): `next_cursor` of the page before.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        project (None | str | Unset):
+        limit (int | Unset): How many items at most. Default: 100.
+        cursor (None | str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[PageTarget | Problem]
+        Response[Problem | TargetPage]
     """
 
     kwargs = _get_kwargs(
         kind=kind,
         project=project,
-        validate_only=validate_only,
         limit=limit,
         cursor=cursor,
-        idempotency_key=idempotency_key,
-        if_match=if_match,
     )
 
     response = await client.get_async_httpx_client().request(**kwargs)
@@ -260,32 +206,26 @@ async def asyncio_detailed(
 
 async def asyncio(
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     kind: None | str | Unset = UNSET,
     project: None | str | Unset = UNSET,
-    validate_only: bool | Unset = False,
     limit: int | Unset = 100,
     cursor: None | str | Unset = UNSET,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
-) -> PageTarget | Problem | None:
-    """List Targets
+) -> Problem | TargetPage | None:
+    """List targets
 
     Args:
         kind (None | str | Unset):
-        project (None | str | Unset): Operators and services: only this project's.
-        validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        limit (int | Unset):  Default: 100.
-        cursor (None | str | Unset): `next_cursor` of the page before.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        project (None | str | Unset):
+        limit (int | Unset): How many items at most. Default: 100.
+        cursor (None | str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        PageTarget | Problem
+        Problem | TargetPage
     """
 
     return (
@@ -293,10 +233,7 @@ async def asyncio(
             client=client,
             kind=kind,
             project=project,
-            validate_only=validate_only,
             limit=limit,
             cursor=cursor,
-            idempotency_key=idempotency_key,
-            if_match=if_match,
         )
     ).parsed

@@ -24,10 +24,10 @@ def _get_kwargs(
 ) -> dict[str, Any]:
     headers: dict[str, Any] = {}
     if not isinstance(idempotency_key, Unset):
-        headers["idempotency-key"] = idempotency_key
+        headers["Idempotency-Key"] = idempotency_key
 
     if not isinstance(if_match, Unset):
-        headers["if-match"] = if_match
+        headers["If-Match"] = if_match
 
     params: dict[str, Any] = {}
 
@@ -112,20 +112,20 @@ def sync_detailed(
     kind: str,
     target_id: UUID,
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: TargetPut,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
 ) -> Response[Problem | Target]:
-    """Put Target
+    """Register a target, or change its name and limits
 
     Args:
         kind (str):
         target_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        idempotency_key (None | str | Unset):
+        if_match (None | str | Unset):
         body (TargetPut): Registered by the service that owns the product, with a token bound to
             the target's kind.
 
@@ -157,20 +157,20 @@ def sync(
     kind: str,
     target_id: UUID,
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: TargetPut,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
 ) -> Problem | Target | None:
-    """Put Target
+    """Register a target, or change its name and limits
 
     Args:
         kind (str):
         target_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        idempotency_key (None | str | Unset):
+        if_match (None | str | Unset):
         body (TargetPut): Registered by the service that owns the product, with a token bound to
             the target's kind.
 
@@ -197,20 +197,20 @@ async def asyncio_detailed(
     kind: str,
     target_id: UUID,
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: TargetPut,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
 ) -> Response[Problem | Target]:
-    """Put Target
+    """Register a target, or change its name and limits
 
     Args:
         kind (str):
         target_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        idempotency_key (None | str | Unset):
+        if_match (None | str | Unset):
         body (TargetPut): Registered by the service that owns the product, with a token bound to
             the target's kind.
 
@@ -240,20 +240,20 @@ async def asyncio(
     kind: str,
     target_id: UUID,
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: TargetPut,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
 ) -> Problem | Target | None:
-    """Put Target
+    """Register a target, or change its name and limits
 
     Args:
         kind (str):
         target_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        idempotency_key (None | str | Unset):
+        if_match (None | str | Unset):
         body (TargetPut): Registered by the service that owns the product, with a token bound to
             the target's kind.
 

@@ -7,7 +7,7 @@ import httpx
 
 from ... import errors
 from ...client import AuthenticatedClient, Client
-from ...models.page_port_conversion import PagePortConversion
+from ...models.port_conversion_page import PortConversionPage
 from ...models.port_state import PortState
 from ...models.problem import Problem
 from ...types import UNSET, Response, Unset
@@ -18,18 +18,9 @@ def _get_kwargs(
     *,
     state: None | PortState | Unset = UNSET,
     wave: int | None | Unset = UNSET,
-    validate_only: bool | Unset = False,
     limit: int | Unset = 100,
     cursor: None | str | Unset = UNSET,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
 ) -> dict[str, Any]:
-    headers: dict[str, Any] = {}
-    if not isinstance(idempotency_key, Unset):
-        headers["idempotency-key"] = idempotency_key
-
-    if not isinstance(if_match, Unset):
-        headers["if-match"] = if_match
 
     params: dict[str, Any] = {}
 
@@ -48,8 +39,6 @@ def _get_kwargs(
     else:
         json_wave = wave
     params["wave"] = json_wave
-
-    params["validate_only"] = validate_only
 
     params["limit"] = limit
 
@@ -70,15 +59,14 @@ def _get_kwargs(
         "params": params,
     }
 
-    _kwargs["headers"] = headers
     return _kwargs
 
 
 def _parse_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> PagePortConversion | Problem | None:
+) -> PortConversionPage | Problem | None:
     if response.status_code == 200:
-        response_200 = PagePortConversion.from_dict(response.json())
+        response_200 = PortConversionPage.from_dict(response.json())
 
         return response_200
 
@@ -96,16 +84,6 @@ def _parse_response(
         response_404 = Problem.from_dict(response.json())
 
         return response_404
-
-    if response.status_code == 409:
-        response_409 = Problem.from_dict(response.json())
-
-        return response_409
-
-    if response.status_code == 412:
-        response_412 = Problem.from_dict(response.json())
-
-        return response_412
 
     if response.status_code == 422:
         response_422 = Problem.from_dict(response.json())
@@ -125,7 +103,7 @@ def _parse_response(
 
 def _build_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Response[PagePortConversion | Problem]:
+) -> Response[PortConversionPage | Problem]:
     return Response(
         status_code=HTTPStatus(response.status_code),
         content=response.content,
@@ -137,44 +115,35 @@ def _build_response(
 def sync_detailed(
     conversion_id: UUID,
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     state: None | PortState | Unset = UNSET,
     wave: int | None | Unset = UNSET,
-    validate_only: bool | Unset = False,
     limit: int | Unset = 100,
     cursor: None | str | Unset = UNSET,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
-) -> Response[PagePortConversion | Problem]:
-    """List Conversion Ports
+) -> Response[PortConversionPage | Problem]:
+    """List the ports of a conversion
 
     Args:
         conversion_id (UUID):
         state (None | PortState | Unset):
         wave (int | None | Unset):
-        validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        limit (int | Unset):  Default: 100.
-        cursor (None | str | Unset): `next_cursor` of the page before.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        limit (int | Unset): How many items at most. Default: 100.
+        cursor (None | str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[PagePortConversion | Problem]
+        Response[PortConversionPage | Problem]
     """
 
     kwargs = _get_kwargs(
         conversion_id=conversion_id,
         state=state,
         wave=wave,
-        validate_only=validate_only,
         limit=limit,
         cursor=cursor,
-        idempotency_key=idempotency_key,
-        if_match=if_match,
     )
 
     response = client.get_httpx_client().request(
@@ -187,33 +156,27 @@ def sync_detailed(
 def sync(
     conversion_id: UUID,
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     state: None | PortState | Unset = UNSET,
     wave: int | None | Unset = UNSET,
-    validate_only: bool | Unset = False,
     limit: int | Unset = 100,
     cursor: None | str | Unset = UNSET,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
-) -> PagePortConversion | Problem | None:
-    """List Conversion Ports
+) -> PortConversionPage | Problem | None:
+    """List the ports of a conversion
 
     Args:
         conversion_id (UUID):
         state (None | PortState | Unset):
         wave (int | None | Unset):
-        validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        limit (int | Unset):  Default: 100.
-        cursor (None | str | Unset): `next_cursor` of the page before.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        limit (int | Unset): How many items at most. Default: 100.
+        cursor (None | str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        PagePortConversion | Problem
+        PortConversionPage | Problem
     """
 
     return sync_detailed(
@@ -221,55 +184,43 @@ def sync(
         client=client,
         state=state,
         wave=wave,
-        validate_only=validate_only,
         limit=limit,
         cursor=cursor,
-        idempotency_key=idempotency_key,
-        if_match=if_match,
     ).parsed
 
 
 async def asyncio_detailed(
     conversion_id: UUID,
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     state: None | PortState | Unset = UNSET,
     wave: int | None | Unset = UNSET,
-    validate_only: bool | Unset = False,
     limit: int | Unset = 100,
     cursor: None | str | Unset = UNSET,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
-) -> Response[PagePortConversion | Problem]:
-    """List Conversion Ports
+) -> Response[PortConversionPage | Problem]:
+    """List the ports of a conversion
 
     Args:
         conversion_id (UUID):
         state (None | PortState | Unset):
         wave (int | None | Unset):
-        validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        limit (int | Unset):  Default: 100.
-        cursor (None | str | Unset): `next_cursor` of the page before.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        limit (int | Unset): How many items at most. Default: 100.
+        cursor (None | str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[PagePortConversion | Problem]
+        Response[PortConversionPage | Problem]
     """
 
     kwargs = _get_kwargs(
         conversion_id=conversion_id,
         state=state,
         wave=wave,
-        validate_only=validate_only,
         limit=limit,
         cursor=cursor,
-        idempotency_key=idempotency_key,
-        if_match=if_match,
     )
 
     response = await client.get_async_httpx_client().request(**kwargs)
@@ -280,33 +231,27 @@ async def asyncio_detailed(
 async def asyncio(
     conversion_id: UUID,
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     state: None | PortState | Unset = UNSET,
     wave: int | None | Unset = UNSET,
-    validate_only: bool | Unset = False,
     limit: int | Unset = 100,
     cursor: None | str | Unset = UNSET,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
-) -> PagePortConversion | Problem | None:
-    """List Conversion Ports
+) -> PortConversionPage | Problem | None:
+    """List the ports of a conversion
 
     Args:
         conversion_id (UUID):
         state (None | PortState | Unset):
         wave (int | None | Unset):
-        validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        limit (int | Unset):  Default: 100.
-        cursor (None | str | Unset): `next_cursor` of the page before.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        limit (int | Unset): How many items at most. Default: 100.
+        cursor (None | str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        PagePortConversion | Problem
+        PortConversionPage | Problem
     """
 
     return (
@@ -315,10 +260,7 @@ async def asyncio(
             client=client,
             state=state,
             wave=wave,
-            validate_only=validate_only,
             limit=limit,
             cursor=cursor,
-            idempotency_key=idempotency_key,
-            if_match=if_match,
         )
     ).parsed

@@ -23,10 +23,10 @@ def _get_kwargs(
 ) -> dict[str, Any]:
     headers: dict[str, Any] = {}
     if not isinstance(idempotency_key, Unset):
-        headers["idempotency-key"] = idempotency_key
+        headers["Idempotency-Key"] = idempotency_key
 
     if not isinstance(if_match, Unset):
-        headers["if-match"] = if_match
+        headers["If-Match"] = if_match
 
     params: dict[str, Any] = {}
 
@@ -111,22 +111,20 @@ def _build_response(
 def sync_detailed(
     conversion_id: UUID,
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: ConversionPause,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
 ) -> Response[Conversion | Problem]:
-    """Pause Conversion
-
-     Give no port its turn any more; those between two modes go on to their end.
+    """Give no port its turn any more; those between two modes go on to their end
 
     Args:
         conversion_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
-        body (ConversionPause):
+        idempotency_key (None | str | Unset):
+        if_match (None | str | Unset):
+        body (ConversionPause): Why it is paused, for those who find it so.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -154,22 +152,20 @@ def sync_detailed(
 def sync(
     conversion_id: UUID,
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: ConversionPause,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
 ) -> Conversion | Problem | None:
-    """Pause Conversion
-
-     Give no port its turn any more; those between two modes go on to their end.
+    """Give no port its turn any more; those between two modes go on to their end
 
     Args:
         conversion_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
-        body (ConversionPause):
+        idempotency_key (None | str | Unset):
+        if_match (None | str | Unset):
+        body (ConversionPause): Why it is paused, for those who find it so.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -192,22 +188,20 @@ def sync(
 async def asyncio_detailed(
     conversion_id: UUID,
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: ConversionPause,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
 ) -> Response[Conversion | Problem]:
-    """Pause Conversion
-
-     Give no port its turn any more; those between two modes go on to their end.
+    """Give no port its turn any more; those between two modes go on to their end
 
     Args:
         conversion_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
-        body (ConversionPause):
+        idempotency_key (None | str | Unset):
+        if_match (None | str | Unset):
+        body (ConversionPause): Why it is paused, for those who find it so.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -233,22 +227,20 @@ async def asyncio_detailed(
 async def asyncio(
     conversion_id: UUID,
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: ConversionPause,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
 ) -> Conversion | Problem | None:
-    """Pause Conversion
-
-     Give no port its turn any more; those between two modes go on to their end.
+    """Give no port its turn any more; those between two modes go on to their end
 
     Args:
         conversion_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
-        body (ConversionPause):
+        idempotency_key (None | str | Unset):
+        if_match (None | str | Unset):
+        body (ConversionPause): Why it is paused, for those who find it so.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

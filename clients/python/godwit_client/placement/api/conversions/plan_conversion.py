@@ -16,14 +16,10 @@ def _get_kwargs(
     body: ConversionCreate,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
 ) -> dict[str, Any]:
     headers: dict[str, Any] = {}
     if not isinstance(idempotency_key, Unset):
-        headers["idempotency-key"] = idempotency_key
-
-    if not isinstance(if_match, Unset):
-        headers["if-match"] = if_match
+        headers["Idempotency-Key"] = idempotency_key
 
     params: dict[str, Any] = {}
 
@@ -48,6 +44,11 @@ def _get_kwargs(
 def _parse_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
 ) -> ConversionPlan | Problem | None:
+    if response.status_code == 200:
+        response_200 = ConversionPlan.from_dict(response.json())
+
+        return response_200
+
     if response.status_code == 201:
         response_201 = ConversionPlan.from_dict(response.json())
 
@@ -72,11 +73,6 @@ def _parse_response(
         response_409 = Problem.from_dict(response.json())
 
         return response_409
-
-    if response.status_code == 412:
-        response_412 = Problem.from_dict(response.json())
-
-        return response_412
 
     if response.status_code == 422:
         response_422 = Problem.from_dict(response.json())
@@ -107,20 +103,16 @@ def _build_response(
 
 def sync_detailed(
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: ConversionCreate,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
 ) -> Response[ConversionPlan | Problem]:
-    """Plan Conversion
-
-     Plan a zone's conversion, every port of it; with `validate_only`, without keeping the plan.
+    """Plan a zone's conversion, every port of it; with `validate_only`, without keeping the plan
 
     Args:
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        idempotency_key (None | str | Unset):
         body (ConversionCreate): Plans a zone's conversion; nothing of the zone changes before it
             is started.
 
@@ -136,7 +128,6 @@ def sync_detailed(
         body=body,
         validate_only=validate_only,
         idempotency_key=idempotency_key,
-        if_match=if_match,
     )
 
     response = client.get_httpx_client().request(
@@ -148,20 +139,16 @@ def sync_detailed(
 
 def sync(
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: ConversionCreate,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
 ) -> ConversionPlan | Problem | None:
-    """Plan Conversion
-
-     Plan a zone's conversion, every port of it; with `validate_only`, without keeping the plan.
+    """Plan a zone's conversion, every port of it; with `validate_only`, without keeping the plan
 
     Args:
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        idempotency_key (None | str | Unset):
         body (ConversionCreate): Plans a zone's conversion; nothing of the zone changes before it
             is started.
 
@@ -178,26 +165,21 @@ def sync(
         body=body,
         validate_only=validate_only,
         idempotency_key=idempotency_key,
-        if_match=if_match,
     ).parsed
 
 
 async def asyncio_detailed(
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: ConversionCreate,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
 ) -> Response[ConversionPlan | Problem]:
-    """Plan Conversion
-
-     Plan a zone's conversion, every port of it; with `validate_only`, without keeping the plan.
+    """Plan a zone's conversion, every port of it; with `validate_only`, without keeping the plan
 
     Args:
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        idempotency_key (None | str | Unset):
         body (ConversionCreate): Plans a zone's conversion; nothing of the zone changes before it
             is started.
 
@@ -213,7 +195,6 @@ async def asyncio_detailed(
         body=body,
         validate_only=validate_only,
         idempotency_key=idempotency_key,
-        if_match=if_match,
     )
 
     response = await client.get_async_httpx_client().request(**kwargs)
@@ -223,20 +204,16 @@ async def asyncio_detailed(
 
 async def asyncio(
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: ConversionCreate,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
 ) -> ConversionPlan | Problem | None:
-    """Plan Conversion
-
-     Plan a zone's conversion, every port of it; with `validate_only`, without keeping the plan.
+    """Plan a zone's conversion, every port of it; with `validate_only`, without keeping the plan
 
     Args:
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        idempotency_key (None | str | Unset):
         body (ConversionCreate): Plans a zone's conversion; nothing of the zone changes before it
             is started.
 
@@ -254,6 +231,5 @@ async def asyncio(
             body=body,
             validate_only=validate_only,
             idempotency_key=idempotency_key,
-            if_match=if_match,
         )
     ).parsed

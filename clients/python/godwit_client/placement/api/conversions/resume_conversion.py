@@ -23,10 +23,10 @@ def _get_kwargs(
 ) -> dict[str, Any]:
     headers: dict[str, Any] = {}
     if not isinstance(idempotency_key, Unset):
-        headers["idempotency-key"] = idempotency_key
+        headers["Idempotency-Key"] = idempotency_key
 
     if not isinstance(if_match, Unset):
-        headers["if-match"] = if_match
+        headers["If-Match"] = if_match
 
     params: dict[str, Any] = {}
 
@@ -111,21 +111,19 @@ def _build_response(
 def sync_detailed(
     conversion_id: UUID,
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: ConversionResume,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
 ) -> Response[Conversion | Problem]:
-    """Resume Conversion
-
-     Go on where it was paused, by a person or by itself.
+    """Go on where it was paused, by a person or by itself
 
     Args:
         conversion_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        idempotency_key (None | str | Unset):
+        if_match (None | str | Unset):
         body (ConversionResume): Goes on where it was paused.
 
     Raises:
@@ -154,21 +152,19 @@ def sync_detailed(
 def sync(
     conversion_id: UUID,
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: ConversionResume,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
 ) -> Conversion | Problem | None:
-    """Resume Conversion
-
-     Go on where it was paused, by a person or by itself.
+    """Go on where it was paused, by a person or by itself
 
     Args:
         conversion_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        idempotency_key (None | str | Unset):
+        if_match (None | str | Unset):
         body (ConversionResume): Goes on where it was paused.
 
     Raises:
@@ -192,21 +188,19 @@ def sync(
 async def asyncio_detailed(
     conversion_id: UUID,
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: ConversionResume,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
 ) -> Response[Conversion | Problem]:
-    """Resume Conversion
-
-     Go on where it was paused, by a person or by itself.
+    """Go on where it was paused, by a person or by itself
 
     Args:
         conversion_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        idempotency_key (None | str | Unset):
+        if_match (None | str | Unset):
         body (ConversionResume): Goes on where it was paused.
 
     Raises:
@@ -233,21 +227,19 @@ async def asyncio_detailed(
 async def asyncio(
     conversion_id: UUID,
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: ConversionResume,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
 ) -> Conversion | Problem | None:
-    """Resume Conversion
-
-     Go on where it was paused, by a person or by itself.
+    """Go on where it was paused, by a person or by itself
 
     Args:
         conversion_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        idempotency_key (None | str | Unset):
+        if_match (None | str | Unset):
         body (ConversionResume): Goes on where it was paused.
 
     Raises:

@@ -16,14 +16,10 @@ def _get_kwargs(
     body: FlavorCreate,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
 ) -> dict[str, Any]:
     headers: dict[str, Any] = {}
     if not isinstance(idempotency_key, Unset):
-        headers["idempotency-key"] = idempotency_key
-
-    if not isinstance(if_match, Unset):
-        headers["if-match"] = if_match
+        headers["Idempotency-Key"] = idempotency_key
 
     params: dict[str, Any] = {}
 
@@ -46,6 +42,11 @@ def _get_kwargs(
 
 
 def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Response) -> Flavor | Problem | None:
+    if response.status_code == 200:
+        response_200 = Flavor.from_dict(response.json())
+
+        return response_200
+
     if response.status_code == 201:
         response_201 = Flavor.from_dict(response.json())
 
@@ -61,20 +62,10 @@ def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Res
 
         return response_403
 
-    if response.status_code == 404:
-        response_404 = Problem.from_dict(response.json())
-
-        return response_404
-
     if response.status_code == 409:
         response_409 = Problem.from_dict(response.json())
 
         return response_409
-
-    if response.status_code == 412:
-        response_412 = Problem.from_dict(response.json())
-
-        return response_412
 
     if response.status_code == 422:
         response_422 = Problem.from_dict(response.json())
@@ -103,19 +94,17 @@ def _build_response(*, client: AuthenticatedClient | Client, response: httpx.Res
 
 def sync_detailed(
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: FlavorCreate,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
 ) -> Response[Flavor | Problem]:
-    """Create Flavor
+    """Make a flavour
 
     Args:
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
-        body (FlavorCreate):
+        idempotency_key (None | str | Unset):
+        body (FlavorCreate): A new size.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -129,7 +118,6 @@ def sync_detailed(
         body=body,
         validate_only=validate_only,
         idempotency_key=idempotency_key,
-        if_match=if_match,
     )
 
     response = client.get_httpx_client().request(
@@ -141,19 +129,17 @@ def sync_detailed(
 
 def sync(
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: FlavorCreate,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
 ) -> Flavor | Problem | None:
-    """Create Flavor
+    """Make a flavour
 
     Args:
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
-        body (FlavorCreate):
+        idempotency_key (None | str | Unset):
+        body (FlavorCreate): A new size.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -168,25 +154,22 @@ def sync(
         body=body,
         validate_only=validate_only,
         idempotency_key=idempotency_key,
-        if_match=if_match,
     ).parsed
 
 
 async def asyncio_detailed(
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: FlavorCreate,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
 ) -> Response[Flavor | Problem]:
-    """Create Flavor
+    """Make a flavour
 
     Args:
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
-        body (FlavorCreate):
+        idempotency_key (None | str | Unset):
+        body (FlavorCreate): A new size.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -200,7 +183,6 @@ async def asyncio_detailed(
         body=body,
         validate_only=validate_only,
         idempotency_key=idempotency_key,
-        if_match=if_match,
     )
 
     response = await client.get_async_httpx_client().request(**kwargs)
@@ -210,19 +192,17 @@ async def asyncio_detailed(
 
 async def asyncio(
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: FlavorCreate,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
 ) -> Flavor | Problem | None:
-    """Create Flavor
+    """Make a flavour
 
     Args:
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
-        body (FlavorCreate):
+        idempotency_key (None | str | Unset):
+        body (FlavorCreate): A new size.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -238,6 +218,5 @@ async def asyncio(
             body=body,
             validate_only=validate_only,
             idempotency_key=idempotency_key,
-            if_match=if_match,
         )
     ).parsed

@@ -5,29 +5,18 @@ import httpx
 
 from ... import errors
 from ...client import AuthenticatedClient, Client
-from ...models.page_flavor import PageFlavor
+from ...models.flavor_page import FlavorPage
 from ...models.problem import Problem
 from ...types import UNSET, Response, Unset
 
 
 def _get_kwargs(
     *,
-    validate_only: bool | Unset = False,
     limit: int | Unset = 100,
     cursor: None | str | Unset = UNSET,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
 ) -> dict[str, Any]:
-    headers: dict[str, Any] = {}
-    if not isinstance(idempotency_key, Unset):
-        headers["idempotency-key"] = idempotency_key
-
-    if not isinstance(if_match, Unset):
-        headers["if-match"] = if_match
 
     params: dict[str, Any] = {}
-
-    params["validate_only"] = validate_only
 
     params["limit"] = limit
 
@@ -46,13 +35,12 @@ def _get_kwargs(
         "params": params,
     }
 
-    _kwargs["headers"] = headers
     return _kwargs
 
 
-def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Response) -> PageFlavor | Problem | None:
+def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Response) -> FlavorPage | Problem | None:
     if response.status_code == 200:
-        response_200 = PageFlavor.from_dict(response.json())
+        response_200 = FlavorPage.from_dict(response.json())
 
         return response_200
 
@@ -65,21 +53,6 @@ def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Res
         response_403 = Problem.from_dict(response.json())
 
         return response_403
-
-    if response.status_code == 404:
-        response_404 = Problem.from_dict(response.json())
-
-        return response_404
-
-    if response.status_code == 409:
-        response_409 = Problem.from_dict(response.json())
-
-        return response_409
-
-    if response.status_code == 412:
-        response_412 = Problem.from_dict(response.json())
-
-        return response_412
 
     if response.status_code == 422:
         response_422 = Problem.from_dict(response.json())
@@ -99,7 +72,7 @@ def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Res
 
 def _build_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Response[PageFlavor | Problem]:
+) -> Response[FlavorPage | Problem]:
     return Response(
         status_code=HTTPStatus(response.status_code),
         content=response.content,
@@ -110,36 +83,27 @@ def _build_response(
 
 def sync_detailed(
     *,
-    client: AuthenticatedClient | Client,
-    validate_only: bool | Unset = False,
+    client: AuthenticatedClient,
     limit: int | Unset = 100,
     cursor: None | str | Unset = UNSET,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
-) -> Response[PageFlavor | Problem]:
-    """List Flavors
+) -> Response[FlavorPage | Problem]:
+    """List the flavours
 
     Args:
-        validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        limit (int | Unset):  Default: 100.
-        cursor (None | str | Unset): `next_cursor` of the page before.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        limit (int | Unset): How many items at most. Default: 100.
+        cursor (None | str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[PageFlavor | Problem]
+        Response[FlavorPage | Problem]
     """
 
     kwargs = _get_kwargs(
-        validate_only=validate_only,
         limit=limit,
         cursor=cursor,
-        idempotency_key=idempotency_key,
-        if_match=if_match,
     )
 
     response = client.get_httpx_client().request(
@@ -151,72 +115,54 @@ def sync_detailed(
 
 def sync(
     *,
-    client: AuthenticatedClient | Client,
-    validate_only: bool | Unset = False,
+    client: AuthenticatedClient,
     limit: int | Unset = 100,
     cursor: None | str | Unset = UNSET,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
-) -> PageFlavor | Problem | None:
-    """List Flavors
+) -> FlavorPage | Problem | None:
+    """List the flavours
 
     Args:
-        validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        limit (int | Unset):  Default: 100.
-        cursor (None | str | Unset): `next_cursor` of the page before.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        limit (int | Unset): How many items at most. Default: 100.
+        cursor (None | str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        PageFlavor | Problem
+        FlavorPage | Problem
     """
 
     return sync_detailed(
         client=client,
-        validate_only=validate_only,
         limit=limit,
         cursor=cursor,
-        idempotency_key=idempotency_key,
-        if_match=if_match,
     ).parsed
 
 
 async def asyncio_detailed(
     *,
-    client: AuthenticatedClient | Client,
-    validate_only: bool | Unset = False,
+    client: AuthenticatedClient,
     limit: int | Unset = 100,
     cursor: None | str | Unset = UNSET,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
-) -> Response[PageFlavor | Problem]:
-    """List Flavors
+) -> Response[FlavorPage | Problem]:
+    """List the flavours
 
     Args:
-        validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        limit (int | Unset):  Default: 100.
-        cursor (None | str | Unset): `next_cursor` of the page before.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        limit (int | Unset): How many items at most. Default: 100.
+        cursor (None | str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[PageFlavor | Problem]
+        Response[FlavorPage | Problem]
     """
 
     kwargs = _get_kwargs(
-        validate_only=validate_only,
         limit=limit,
         cursor=cursor,
-        idempotency_key=idempotency_key,
-        if_match=if_match,
     )
 
     response = await client.get_async_httpx_client().request(**kwargs)
@@ -226,37 +172,28 @@ async def asyncio_detailed(
 
 async def asyncio(
     *,
-    client: AuthenticatedClient | Client,
-    validate_only: bool | Unset = False,
+    client: AuthenticatedClient,
     limit: int | Unset = 100,
     cursor: None | str | Unset = UNSET,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
-) -> PageFlavor | Problem | None:
-    """List Flavors
+) -> FlavorPage | Problem | None:
+    """List the flavours
 
     Args:
-        validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        limit (int | Unset):  Default: 100.
-        cursor (None | str | Unset): `next_cursor` of the page before.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        limit (int | Unset): How many items at most. Default: 100.
+        cursor (None | str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        PageFlavor | Problem
+        FlavorPage | Problem
     """
 
     return (
         await asyncio_detailed(
             client=client,
-            validate_only=validate_only,
             limit=limit,
             cursor=cursor,
-            idempotency_key=idempotency_key,
-            if_match=if_match,
         )
     ).parsed

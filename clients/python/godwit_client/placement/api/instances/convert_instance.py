@@ -23,10 +23,10 @@ def _get_kwargs(
 ) -> dict[str, Any]:
     headers: dict[str, Any] = {}
     if not isinstance(idempotency_key, Unset):
-        headers["idempotency-key"] = idempotency_key
+        headers["Idempotency-Key"] = idempotency_key
 
     if not isinstance(if_match, Unset):
-        headers["if-match"] = if_match
+        headers["If-Match"] = if_match
 
     params: dict[str, Any] = {}
 
@@ -51,6 +51,11 @@ def _get_kwargs(
 
 
 def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Response) -> Operation | Problem | None:
+    if response.status_code == 200:
+        response_200 = Operation.from_dict(response.json())
+
+        return response_200
+
     if response.status_code == 202:
         response_202 = Operation.from_dict(response.json())
 
@@ -109,21 +114,19 @@ def _build_response(*, client: AuthenticatedClient | Client, response: httpx.Res
 def sync_detailed(
     instance_id: UUID,
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: InstanceConvert,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
 ) -> Response[Operation | Problem]:
-    """Convert Instance
-
-     Take an instance off the central NAT while it works: `nat` becomes `hostnat`, every address is kept.
+    """Take an instance off the central NAT while it works: `nat` becomes `hostnat`, every address is kept
 
     Args:
         instance_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        idempotency_key (None | str | Unset):
+        if_match (None | str | Unset):
         body (InstanceConvert): `gives_up_ipv4`: the owner agrees that a guest without a public
             IPv4 address loses its 10.x at its next start.
 
@@ -153,21 +156,19 @@ def sync_detailed(
 def sync(
     instance_id: UUID,
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: InstanceConvert,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
 ) -> Operation | Problem | None:
-    """Convert Instance
-
-     Take an instance off the central NAT while it works: `nat` becomes `hostnat`, every address is kept.
+    """Take an instance off the central NAT while it works: `nat` becomes `hostnat`, every address is kept
 
     Args:
         instance_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        idempotency_key (None | str | Unset):
+        if_match (None | str | Unset):
         body (InstanceConvert): `gives_up_ipv4`: the owner agrees that a guest without a public
             IPv4 address loses its 10.x at its next start.
 
@@ -192,21 +193,19 @@ def sync(
 async def asyncio_detailed(
     instance_id: UUID,
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: InstanceConvert,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
 ) -> Response[Operation | Problem]:
-    """Convert Instance
-
-     Take an instance off the central NAT while it works: `nat` becomes `hostnat`, every address is kept.
+    """Take an instance off the central NAT while it works: `nat` becomes `hostnat`, every address is kept
 
     Args:
         instance_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        idempotency_key (None | str | Unset):
+        if_match (None | str | Unset):
         body (InstanceConvert): `gives_up_ipv4`: the owner agrees that a guest without a public
             IPv4 address loses its 10.x at its next start.
 
@@ -234,21 +233,19 @@ async def asyncio_detailed(
 async def asyncio(
     instance_id: UUID,
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: InstanceConvert,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
 ) -> Operation | Problem | None:
-    """Convert Instance
-
-     Take an instance off the central NAT while it works: `nat` becomes `hostnat`, every address is kept.
+    """Take an instance off the central NAT while it works: `nat` becomes `hostnat`, every address is kept
 
     Args:
         instance_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        idempotency_key (None | str | Unset):
+        if_match (None | str | Unset):
         body (InstanceConvert): `gives_up_ipv4`: the owner agrees that a guest without a public
             IPv4 address loses its 10.x at its next start.
 

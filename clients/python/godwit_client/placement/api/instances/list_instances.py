@@ -5,7 +5,7 @@ import httpx
 
 from ... import errors
 from ...client import AuthenticatedClient, Client
-from ...models.page_instance import PageInstance
+from ...models.instance_page import InstancePage
 from ...models.problem import Problem
 from ...types import UNSET, Response, Unset
 
@@ -15,18 +15,9 @@ def _get_kwargs(
     zone: None | str | Unset = UNSET,
     name: None | str | Unset = UNSET,
     hypervisor: None | str | Unset = UNSET,
-    validate_only: bool | Unset = False,
     limit: int | Unset = 100,
     cursor: None | str | Unset = UNSET,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
 ) -> dict[str, Any]:
-    headers: dict[str, Any] = {}
-    if not isinstance(idempotency_key, Unset):
-        headers["idempotency-key"] = idempotency_key
-
-    if not isinstance(if_match, Unset):
-        headers["if-match"] = if_match
 
     params: dict[str, Any] = {}
 
@@ -51,8 +42,6 @@ def _get_kwargs(
         json_hypervisor = hypervisor
     params["hypervisor"] = json_hypervisor
 
-    params["validate_only"] = validate_only
-
     params["limit"] = limit
 
     json_cursor: None | str | Unset
@@ -70,13 +59,12 @@ def _get_kwargs(
         "params": params,
     }
 
-    _kwargs["headers"] = headers
     return _kwargs
 
 
-def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Response) -> PageInstance | Problem | None:
+def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Response) -> InstancePage | Problem | None:
     if response.status_code == 200:
-        response_200 = PageInstance.from_dict(response.json())
+        response_200 = InstancePage.from_dict(response.json())
 
         return response_200
 
@@ -89,21 +77,6 @@ def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Res
         response_403 = Problem.from_dict(response.json())
 
         return response_403
-
-    if response.status_code == 404:
-        response_404 = Problem.from_dict(response.json())
-
-        return response_404
-
-    if response.status_code == 409:
-        response_409 = Problem.from_dict(response.json())
-
-        return response_409
-
-    if response.status_code == 412:
-        response_412 = Problem.from_dict(response.json())
-
-        return response_412
 
     if response.status_code == 422:
         response_422 = Problem.from_dict(response.json())
@@ -123,7 +96,7 @@ def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Res
 
 def _build_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Response[PageInstance | Problem]:
+) -> Response[InstancePage | Problem]:
     return Response(
         status_code=HTTPStatus(response.status_code),
         content=response.content,
@@ -134,45 +107,36 @@ def _build_response(
 
 def sync_detailed(
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     zone: None | str | Unset = UNSET,
     name: None | str | Unset = UNSET,
     hypervisor: None | str | Unset = UNSET,
-    validate_only: bool | Unset = False,
     limit: int | Unset = 100,
     cursor: None | str | Unset = UNSET,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
-) -> Response[PageInstance | Problem]:
-    """List Instances
+) -> Response[InstancePage | Problem]:
+    """List instances
 
     Args:
         zone (None | str | Unset):
         name (None | str | Unset):
         hypervisor (None | str | Unset):
-        validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        limit (int | Unset):  Default: 100.
-        cursor (None | str | Unset): `next_cursor` of the page before.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        limit (int | Unset): How many items at most. Default: 100.
+        cursor (None | str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[PageInstance | Problem]
+        Response[InstancePage | Problem]
     """
 
     kwargs = _get_kwargs(
         zone=zone,
         name=name,
         hypervisor=hypervisor,
-        validate_only=validate_only,
         limit=limit,
         cursor=cursor,
-        idempotency_key=idempotency_key,
-        if_match=if_match,
     )
 
     response = client.get_httpx_client().request(
@@ -184,34 +148,28 @@ def sync_detailed(
 
 def sync(
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     zone: None | str | Unset = UNSET,
     name: None | str | Unset = UNSET,
     hypervisor: None | str | Unset = UNSET,
-    validate_only: bool | Unset = False,
     limit: int | Unset = 100,
     cursor: None | str | Unset = UNSET,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
-) -> PageInstance | Problem | None:
-    """List Instances
+) -> InstancePage | Problem | None:
+    """List instances
 
     Args:
         zone (None | str | Unset):
         name (None | str | Unset):
         hypervisor (None | str | Unset):
-        validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        limit (int | Unset):  Default: 100.
-        cursor (None | str | Unset): `next_cursor` of the page before.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        limit (int | Unset): How many items at most. Default: 100.
+        cursor (None | str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        PageInstance | Problem
+        InstancePage | Problem
     """
 
     return sync_detailed(
@@ -219,55 +177,43 @@ def sync(
         zone=zone,
         name=name,
         hypervisor=hypervisor,
-        validate_only=validate_only,
         limit=limit,
         cursor=cursor,
-        idempotency_key=idempotency_key,
-        if_match=if_match,
     ).parsed
 
 
 async def asyncio_detailed(
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     zone: None | str | Unset = UNSET,
     name: None | str | Unset = UNSET,
     hypervisor: None | str | Unset = UNSET,
-    validate_only: bool | Unset = False,
     limit: int | Unset = 100,
     cursor: None | str | Unset = UNSET,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
-) -> Response[PageInstance | Problem]:
-    """List Instances
+) -> Response[InstancePage | Problem]:
+    """List instances
 
     Args:
         zone (None | str | Unset):
         name (None | str | Unset):
         hypervisor (None | str | Unset):
-        validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        limit (int | Unset):  Default: 100.
-        cursor (None | str | Unset): `next_cursor` of the page before.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        limit (int | Unset): How many items at most. Default: 100.
+        cursor (None | str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[PageInstance | Problem]
+        Response[InstancePage | Problem]
     """
 
     kwargs = _get_kwargs(
         zone=zone,
         name=name,
         hypervisor=hypervisor,
-        validate_only=validate_only,
         limit=limit,
         cursor=cursor,
-        idempotency_key=idempotency_key,
-        if_match=if_match,
     )
 
     response = await client.get_async_httpx_client().request(**kwargs)
@@ -277,34 +223,28 @@ async def asyncio_detailed(
 
 async def asyncio(
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     zone: None | str | Unset = UNSET,
     name: None | str | Unset = UNSET,
     hypervisor: None | str | Unset = UNSET,
-    validate_only: bool | Unset = False,
     limit: int | Unset = 100,
     cursor: None | str | Unset = UNSET,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
-) -> PageInstance | Problem | None:
-    """List Instances
+) -> InstancePage | Problem | None:
+    """List instances
 
     Args:
         zone (None | str | Unset):
         name (None | str | Unset):
         hypervisor (None | str | Unset):
-        validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        limit (int | Unset):  Default: 100.
-        cursor (None | str | Unset): `next_cursor` of the page before.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        limit (int | Unset): How many items at most. Default: 100.
+        cursor (None | str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        PageInstance | Problem
+        InstancePage | Problem
     """
 
     return (
@@ -313,10 +253,7 @@ async def asyncio(
             zone=zone,
             name=name,
             hypervisor=hypervisor,
-            validate_only=validate_only,
             limit=limit,
             cursor=cursor,
-            idempotency_key=idempotency_key,
-            if_match=if_match,
         )
     ).parsed

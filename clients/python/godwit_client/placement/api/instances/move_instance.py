@@ -23,10 +23,10 @@ def _get_kwargs(
 ) -> dict[str, Any]:
     headers: dict[str, Any] = {}
     if not isinstance(idempotency_key, Unset):
-        headers["idempotency-key"] = idempotency_key
+        headers["Idempotency-Key"] = idempotency_key
 
     if not isinstance(if_match, Unset):
-        headers["if-match"] = if_match
+        headers["If-Match"] = if_match
 
     params: dict[str, Any] = {}
 
@@ -51,6 +51,11 @@ def _get_kwargs(
 
 
 def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Response) -> Operation | Problem | None:
+    if response.status_code == 200:
+        response_200 = Operation.from_dict(response.json())
+
+        return response_200
+
     if response.status_code == 202:
         response_202 = Operation.from_dict(response.json())
 
@@ -109,22 +114,20 @@ def _build_response(*, client: AuthenticatedClient | Client, response: httpx.Res
 def sync_detailed(
     instance_id: UUID,
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: InstanceMove,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
 ) -> Response[Operation | Problem]:
-    """Move Instance
-
-     Move a running instance to another hypervisor, its addresses kept.
+    """Move a running instance to another hypervisor, its addresses kept
 
     Args:
         instance_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
-        body (InstanceMove): Live move to `to`, or to any other hypervisor.
+        idempotency_key (None | str | Unset):
+        if_match (None | str | Unset):
+        body (InstanceMove): Where it goes; left out, to any other hypervisor.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -152,22 +155,20 @@ def sync_detailed(
 def sync(
     instance_id: UUID,
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: InstanceMove,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
 ) -> Operation | Problem | None:
-    """Move Instance
-
-     Move a running instance to another hypervisor, its addresses kept.
+    """Move a running instance to another hypervisor, its addresses kept
 
     Args:
         instance_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
-        body (InstanceMove): Live move to `to`, or to any other hypervisor.
+        idempotency_key (None | str | Unset):
+        if_match (None | str | Unset):
+        body (InstanceMove): Where it goes; left out, to any other hypervisor.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -190,22 +191,20 @@ def sync(
 async def asyncio_detailed(
     instance_id: UUID,
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: InstanceMove,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
 ) -> Response[Operation | Problem]:
-    """Move Instance
-
-     Move a running instance to another hypervisor, its addresses kept.
+    """Move a running instance to another hypervisor, its addresses kept
 
     Args:
         instance_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
-        body (InstanceMove): Live move to `to`, or to any other hypervisor.
+        idempotency_key (None | str | Unset):
+        if_match (None | str | Unset):
+        body (InstanceMove): Where it goes; left out, to any other hypervisor.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -231,22 +230,20 @@ async def asyncio_detailed(
 async def asyncio(
     instance_id: UUID,
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: InstanceMove,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
 ) -> Operation | Problem | None:
-    """Move Instance
-
-     Move a running instance to another hypervisor, its addresses kept.
+    """Move a running instance to another hypervisor, its addresses kept
 
     Args:
         instance_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
-        body (InstanceMove): Live move to `to`, or to any other hypervisor.
+        idempotency_key (None | str | Unset):
+        if_match (None | str | Unset):
+        body (InstanceMove): Where it goes; left out, to any other hypervisor.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

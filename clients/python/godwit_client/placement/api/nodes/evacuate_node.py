@@ -21,10 +21,10 @@ def _get_kwargs(
 ) -> dict[str, Any]:
     headers: dict[str, Any] = {}
     if not isinstance(idempotency_key, Unset):
-        headers["idempotency-key"] = idempotency_key
+        headers["Idempotency-Key"] = idempotency_key
 
     if not isinstance(if_match, Unset):
-        headers["if-match"] = if_match
+        headers["If-Match"] = if_match
 
     params: dict[str, Any] = {}
 
@@ -45,6 +45,11 @@ def _get_kwargs(
 
 
 def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Response) -> Operation | Problem | None:
+    if response.status_code == 200:
+        response_200 = Operation.from_dict(response.json())
+
+        return response_200
+
     if response.status_code == 202:
         response_202 = Operation.from_dict(response.json())
 
@@ -103,20 +108,18 @@ def _build_response(*, client: AuthenticatedClient | Client, response: httpx.Res
 def sync_detailed(
     node_id: UUID,
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
 ) -> Response[Operation | Problem]:
-    """Evacuate Node
-
-     Start every instance of a fenced node elsewhere, its addresses kept.
+    """Start every instance of a fenced node elsewhere, its addresses kept
 
     Args:
         node_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        idempotency_key (None | str | Unset):
+        if_match (None | str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -143,20 +146,18 @@ def sync_detailed(
 def sync(
     node_id: UUID,
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
 ) -> Operation | Problem | None:
-    """Evacuate Node
-
-     Start every instance of a fenced node elsewhere, its addresses kept.
+    """Start every instance of a fenced node elsewhere, its addresses kept
 
     Args:
         node_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        idempotency_key (None | str | Unset):
+        if_match (None | str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -178,20 +179,18 @@ def sync(
 async def asyncio_detailed(
     node_id: UUID,
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
 ) -> Response[Operation | Problem]:
-    """Evacuate Node
-
-     Start every instance of a fenced node elsewhere, its addresses kept.
+    """Start every instance of a fenced node elsewhere, its addresses kept
 
     Args:
         node_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        idempotency_key (None | str | Unset):
+        if_match (None | str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -216,20 +215,18 @@ async def asyncio_detailed(
 async def asyncio(
     node_id: UUID,
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
 ) -> Operation | Problem | None:
-    """Evacuate Node
-
-     Start every instance of a fenced node elsewhere, its addresses kept.
+    """Start every instance of a fenced node elsewhere, its addresses kept
 
     Args:
         node_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        idempotency_key (None | str | Unset):
+        if_match (None | str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

@@ -23,10 +23,10 @@ def _get_kwargs(
 ) -> dict[str, Any]:
     headers: dict[str, Any] = {}
     if not isinstance(idempotency_key, Unset):
-        headers["idempotency-key"] = idempotency_key
+        headers["Idempotency-Key"] = idempotency_key
 
     if not isinstance(if_match, Unset):
-        headers["if-match"] = if_match
+        headers["If-Match"] = if_match
 
     params: dict[str, Any] = {}
 
@@ -109,21 +109,19 @@ def _build_response(*, client: AuthenticatedClient | Client, response: httpx.Res
 def sync_detailed(
     node_id: UUID,
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: NodePut,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
 ) -> Response[Node | Problem]:
-    """Put Node
-
-     Register a node, or change what may change.
+    """Register a node, or change what may change
 
     Args:
         node_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        idempotency_key (None | str | Unset):
+        if_match (None | str | Unset):
         body (NodePut): Registers a node, or changes it. Name, zone and role are set once.
 
     Raises:
@@ -152,21 +150,19 @@ def sync_detailed(
 def sync(
     node_id: UUID,
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: NodePut,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
 ) -> Node | Problem | None:
-    """Put Node
-
-     Register a node, or change what may change.
+    """Register a node, or change what may change
 
     Args:
         node_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        idempotency_key (None | str | Unset):
+        if_match (None | str | Unset):
         body (NodePut): Registers a node, or changes it. Name, zone and role are set once.
 
     Raises:
@@ -190,21 +186,19 @@ def sync(
 async def asyncio_detailed(
     node_id: UUID,
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: NodePut,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
 ) -> Response[Node | Problem]:
-    """Put Node
-
-     Register a node, or change what may change.
+    """Register a node, or change what may change
 
     Args:
         node_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        idempotency_key (None | str | Unset):
+        if_match (None | str | Unset):
         body (NodePut): Registers a node, or changes it. Name, zone and role are set once.
 
     Raises:
@@ -231,21 +225,19 @@ async def asyncio_detailed(
 async def asyncio(
     node_id: UUID,
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: NodePut,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
 ) -> Node | Problem | None:
-    """Put Node
-
-     Register a node, or change what may change.
+    """Register a node, or change what may change
 
     Args:
         node_id (UUID):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        idempotency_key (None | str | Unset):
+        if_match (None | str | Unset):
         body (NodePut): Registers a node, or changes it. Name, zone and role are set once.
 
     Raises:

@@ -15,22 +15,11 @@ def _get_kwargs(
     operation_id: str,
     *,
     wait_s: float | Unset = 0.0,
-    validate_only: bool | Unset = False,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
 ) -> dict[str, Any]:
-    headers: dict[str, Any] = {}
-    if not isinstance(idempotency_key, Unset):
-        headers["idempotency-key"] = idempotency_key
-
-    if not isinstance(if_match, Unset):
-        headers["if-match"] = if_match
 
     params: dict[str, Any] = {}
 
     params["wait_s"] = wait_s
-
-    params["validate_only"] = validate_only
 
     params = {k: v for k, v in params.items() if v is not UNSET and v is not None}
 
@@ -42,7 +31,6 @@ def _get_kwargs(
         "params": params,
     }
 
-    _kwargs["headers"] = headers
     return _kwargs
 
 
@@ -66,16 +54,6 @@ def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Res
         response_404 = Problem.from_dict(response.json())
 
         return response_404
-
-    if response.status_code == 409:
-        response_409 = Problem.from_dict(response.json())
-
-        return response_409
-
-    if response.status_code == 412:
-        response_412 = Problem.from_dict(response.json())
-
-        return response_412
 
     if response.status_code == 422:
         response_422 = Problem.from_dict(response.json())
@@ -105,22 +83,14 @@ def _build_response(*, client: AuthenticatedClient | Client, response: httpx.Res
 def sync_detailed(
     operation_id: str,
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     wait_s: float | Unset = 0.0,
-    validate_only: bool | Unset = False,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
 ) -> Response[Operation | Problem]:
-    """Get Operation
-
-     The operation now, or as soon as it is final.
+    """Read an operation now, or as soon as it is final
 
     Args:
         operation_id (str):
         wait_s (float | Unset): Answer when it is final, or after this long. Default: 0.0.
-        validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -133,9 +103,6 @@ def sync_detailed(
     kwargs = _get_kwargs(
         operation_id=operation_id,
         wait_s=wait_s,
-        validate_only=validate_only,
-        idempotency_key=idempotency_key,
-        if_match=if_match,
     )
 
     response = client.get_httpx_client().request(
@@ -148,22 +115,14 @@ def sync_detailed(
 def sync(
     operation_id: str,
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     wait_s: float | Unset = 0.0,
-    validate_only: bool | Unset = False,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
 ) -> Operation | Problem | None:
-    """Get Operation
-
-     The operation now, or as soon as it is final.
+    """Read an operation now, or as soon as it is final
 
     Args:
         operation_id (str):
         wait_s (float | Unset): Answer when it is final, or after this long. Default: 0.0.
-        validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -177,31 +136,20 @@ def sync(
         operation_id=operation_id,
         client=client,
         wait_s=wait_s,
-        validate_only=validate_only,
-        idempotency_key=idempotency_key,
-        if_match=if_match,
     ).parsed
 
 
 async def asyncio_detailed(
     operation_id: str,
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     wait_s: float | Unset = 0.0,
-    validate_only: bool | Unset = False,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
 ) -> Response[Operation | Problem]:
-    """Get Operation
-
-     The operation now, or as soon as it is final.
+    """Read an operation now, or as soon as it is final
 
     Args:
         operation_id (str):
         wait_s (float | Unset): Answer when it is final, or after this long. Default: 0.0.
-        validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -214,9 +162,6 @@ async def asyncio_detailed(
     kwargs = _get_kwargs(
         operation_id=operation_id,
         wait_s=wait_s,
-        validate_only=validate_only,
-        idempotency_key=idempotency_key,
-        if_match=if_match,
     )
 
     response = await client.get_async_httpx_client().request(**kwargs)
@@ -227,22 +172,14 @@ async def asyncio_detailed(
 async def asyncio(
     operation_id: str,
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     wait_s: float | Unset = 0.0,
-    validate_only: bool | Unset = False,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
 ) -> Operation | Problem | None:
-    """Get Operation
-
-     The operation now, or as soon as it is final.
+    """Read an operation now, or as soon as it is final
 
     Args:
         operation_id (str):
         wait_s (float | Unset): Answer when it is final, or after this long. Default: 0.0.
-        validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -257,8 +194,5 @@ async def asyncio(
             operation_id=operation_id,
             client=client,
             wait_s=wait_s,
-            validate_only=validate_only,
-            idempotency_key=idempotency_key,
-            if_match=if_match,
         )
     ).parsed

@@ -16,14 +16,10 @@ def _get_kwargs(
     *,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
 ) -> dict[str, Any]:
     headers: dict[str, Any] = {}
     if not isinstance(idempotency_key, Unset):
-        headers["idempotency-key"] = idempotency_key
-
-    if not isinstance(if_match, Unset):
-        headers["if-match"] = if_match
+        headers["Idempotency-Key"] = idempotency_key
 
     params: dict[str, Any] = {}
 
@@ -69,11 +65,6 @@ def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Res
 
         return response_409
 
-    if response.status_code == 412:
-        response_412 = Problem.from_dict(response.json())
-
-        return response_412
-
     if response.status_code == 422:
         response_422 = Problem.from_dict(response.json())
 
@@ -102,20 +93,16 @@ def _build_response(*, client: AuthenticatedClient | Client, response: httpx.Res
 def sync_detailed(
     operation_id: str,
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
 ) -> Response[Operation | Problem]:
-    """Resume Operation
-
-     Go on with a paused drain.
+    """Go on with a paused drain
 
     Args:
         operation_id (str):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        idempotency_key (None | str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -129,7 +116,6 @@ def sync_detailed(
         operation_id=operation_id,
         validate_only=validate_only,
         idempotency_key=idempotency_key,
-        if_match=if_match,
     )
 
     response = client.get_httpx_client().request(
@@ -142,20 +128,16 @@ def sync_detailed(
 def sync(
     operation_id: str,
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
 ) -> Operation | Problem | None:
-    """Resume Operation
-
-     Go on with a paused drain.
+    """Go on with a paused drain
 
     Args:
         operation_id (str):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        idempotency_key (None | str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -170,27 +152,22 @@ def sync(
         client=client,
         validate_only=validate_only,
         idempotency_key=idempotency_key,
-        if_match=if_match,
     ).parsed
 
 
 async def asyncio_detailed(
     operation_id: str,
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
 ) -> Response[Operation | Problem]:
-    """Resume Operation
-
-     Go on with a paused drain.
+    """Go on with a paused drain
 
     Args:
         operation_id (str):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        idempotency_key (None | str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -204,7 +181,6 @@ async def asyncio_detailed(
         operation_id=operation_id,
         validate_only=validate_only,
         idempotency_key=idempotency_key,
-        if_match=if_match,
     )
 
     response = await client.get_async_httpx_client().request(**kwargs)
@@ -215,20 +191,16 @@ async def asyncio_detailed(
 async def asyncio(
     operation_id: str,
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     validate_only: bool | Unset = False,
     idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
 ) -> Operation | Problem | None:
-    """Resume Operation
-
-     Go on with a paused drain.
+    """Go on with a paused drain
 
     Args:
         operation_id (str):
         validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
+        idempotency_key (None | str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -244,6 +216,5 @@ async def asyncio(
             client=client,
             validate_only=validate_only,
             idempotency_key=idempotency_key,
-            if_match=if_match,
         )
     ).parsed

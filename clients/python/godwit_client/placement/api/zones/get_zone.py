@@ -8,38 +8,20 @@ from ... import errors
 from ...client import AuthenticatedClient, Client
 from ...models.problem import Problem
 from ...models.zone import Zone
-from ...types import UNSET, Response, Unset
+from ...types import Response
 
 
 def _get_kwargs(
     name: str,
-    *,
-    validate_only: bool | Unset = False,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
 ) -> dict[str, Any]:
-    headers: dict[str, Any] = {}
-    if not isinstance(idempotency_key, Unset):
-        headers["idempotency-key"] = idempotency_key
-
-    if not isinstance(if_match, Unset):
-        headers["if-match"] = if_match
-
-    params: dict[str, Any] = {}
-
-    params["validate_only"] = validate_only
-
-    params = {k: v for k, v in params.items() if v is not UNSET and v is not None}
 
     _kwargs: dict[str, Any] = {
         "method": "get",
         "url": "/placement/v1/zones/{name}".format(
             name=quote(str(name), safe=""),
         ),
-        "params": params,
     }
 
-    _kwargs["headers"] = headers
     return _kwargs
 
 
@@ -63,16 +45,6 @@ def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Res
         response_404 = Problem.from_dict(response.json())
 
         return response_404
-
-    if response.status_code == 409:
-        response_409 = Problem.from_dict(response.json())
-
-        return response_409
-
-    if response.status_code == 412:
-        response_412 = Problem.from_dict(response.json())
-
-        return response_412
 
     if response.status_code == 422:
         response_422 = Problem.from_dict(response.json())
@@ -102,18 +74,12 @@ def _build_response(*, client: AuthenticatedClient | Client, response: httpx.Res
 def sync_detailed(
     name: str,
     *,
-    client: AuthenticatedClient | Client,
-    validate_only: bool | Unset = False,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
+    client: AuthenticatedClient,
 ) -> Response[Problem | Zone]:
-    """Get Zone
+    """Read a zone
 
     Args:
         name (str):
-        validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -125,9 +91,6 @@ def sync_detailed(
 
     kwargs = _get_kwargs(
         name=name,
-        validate_only=validate_only,
-        idempotency_key=idempotency_key,
-        if_match=if_match,
     )
 
     response = client.get_httpx_client().request(
@@ -140,18 +103,12 @@ def sync_detailed(
 def sync(
     name: str,
     *,
-    client: AuthenticatedClient | Client,
-    validate_only: bool | Unset = False,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
+    client: AuthenticatedClient,
 ) -> Problem | Zone | None:
-    """Get Zone
+    """Read a zone
 
     Args:
         name (str):
-        validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -164,27 +121,18 @@ def sync(
     return sync_detailed(
         name=name,
         client=client,
-        validate_only=validate_only,
-        idempotency_key=idempotency_key,
-        if_match=if_match,
     ).parsed
 
 
 async def asyncio_detailed(
     name: str,
     *,
-    client: AuthenticatedClient | Client,
-    validate_only: bool | Unset = False,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
+    client: AuthenticatedClient,
 ) -> Response[Problem | Zone]:
-    """Get Zone
+    """Read a zone
 
     Args:
         name (str):
-        validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -196,9 +144,6 @@ async def asyncio_detailed(
 
     kwargs = _get_kwargs(
         name=name,
-        validate_only=validate_only,
-        idempotency_key=idempotency_key,
-        if_match=if_match,
     )
 
     response = await client.get_async_httpx_client().request(**kwargs)
@@ -209,18 +154,12 @@ async def asyncio_detailed(
 async def asyncio(
     name: str,
     *,
-    client: AuthenticatedClient | Client,
-    validate_only: bool | Unset = False,
-    idempotency_key: None | str | Unset = UNSET,
-    if_match: None | str | Unset = UNSET,
+    client: AuthenticatedClient,
 ) -> Problem | Zone | None:
-    """Get Zone
+    """Read a zone
 
     Args:
         name (str):
-        validate_only (bool | Unset): Run every check and change nothing. Default: False.
-        idempotency_key (None | str | Unset): Makes a repeated request answer the same.
-        if_match (None | str | Unset): The ETag the change is meant for.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -234,8 +173,5 @@ async def asyncio(
         await asyncio_detailed(
             name=name,
             client=client,
-            validate_only=validate_only,
-            idempotency_key=idempotency_key,
-            if_match=if_match,
         )
     ).parsed
