@@ -40,15 +40,15 @@ class Watched:
         return (self.memory[-1][1] - warm) / MIB
 
 
-def measure(name: str, hypervisors: int, ports: int) -> dict[str, Figure]:
-    """Convert `ports` NAT ports of a new zone. Raises RuntimeError if one of them is not verified."""
+def measure(name: str, hypervisors: int, ports: int, **plan: Any) -> dict[str, Figure]:
+    """Convert `ports` NAT ports of a new zone, as planned. Raises RuntimeError if one of them is not verified."""
     with plane.running(name, hypervisors) as current:
         api = ServiceClient(current.apis["placement"], lambda: plane.operator(current), timeout_s=600)
         _supply(current)
         guests.make(current, current.plan.zones[0].name, ports)
         bootstrap.wait_until_up(current, plane.operator(current))
         before = processor_seconds(current)
-        conversion, watched = _convert(current, api, ports)
+        conversion, watched = _convert(current, api, ports, plan)
         spent = {key: value - before[key] for key, value in processor_seconds(current).items()}
         api.close()
     verified = sum(conversion["ports"].get(state, 0) for state in ("verified", "adopted"))
@@ -69,17 +69,18 @@ def _supply(current: State) -> None:
     ipam = ServiceClient(current.apis["ipam"], lambda: plane.operator(current))
     pools = ipam.request("GET", "/ipam/v1/pools").json()["items"]
     pool = next(one for one in pools if one["family"] == "ipv4")
-    ipam.request("POST", f"/ipam/v1/pools/{pool['id']}/prefixes", json={"cidr": "198.19.0.0/16"})
+    ipam.request("POST", f"/ipam/v1/pools/{pool['id']}/prefixes", json={"cidr": guests.SUPPLY})
     ipam.close()
 
 
-def _convert(current: State, api: ServiceClient, ports: int) -> tuple[Any, Watched]:
-    body = {"zone": current.plan.zones[0].name, "in_flight": IN_FLIGHT, "failure_budget": 0}
-    plan = api.request("POST", "/placement/v1/conversions", json=body).json()
-    api.request("POST", f"/placement/v1/conversions/{plan['id']}:start")
+def _convert(current: State, api: ServiceClient, ports: int, plan: Mapping[str, Any]) -> tuple[Any, Watched]:
+    body = {"zone": current.plan.zones[0].name, "in_flight": IN_FLIGHT, "failure_budget": 0, **plan}
+    planned = api.request("POST", "/placement/v1/conversions", json=body).json()
+    path = f"/placement/v1/conversions/{planned['id']}"
+    api.request("POST", f"{path}:start")
     watched, ends = Watched(), time.monotonic() + PATIENCE_S
     while time.monotonic() < ends:
-        seen = api.request("GET", f"/placement/v1/conversions/{plan['id']}").json()
+        seen = api.request("GET", path).json()
         done = seen["ports"].get("verified", 0)
         if done < ports or not watched.memory:
             watched.memory.append((done, _memory(_pids(current)[WORKER])))

@@ -51,6 +51,7 @@ def agent(node: Node, world: memory.World, fabric: Fabric, pki: Pki) -> uvicorn.
         memory.MemoryTraffic(machine.kernel) if node.role is Role.HYPERVISOR else None,
         lambda: packets,
         cast("Prober", Echoes(fabric)),
+        None,
         Tokens(Verifier.from_directory(pki.keys, f"node/{node.id}")),
         Health(name=node.name, node=str(node.id), role=node.role),
     )

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from ipaddress import ip_interface, ip_network
+from ipaddress import ip_network
 from itertools import islice
 from uuid import uuid4
 
-from sqlalchemy import update
+from sqlalchemy import select
 
 from cloud.processes import database_urls
 from cloud.state import State
-from common.auth import Principal
 from common.db import Database
 from services.ipam import model as ipam_model
 from services.ipam import wire as ipam_wire
-from services.ipam.service import attaching, flexible_ips
-from services.ipam.service.caller import Caller
+from services.ipam.service import attaching
+from services.ipam.store import addresses, records
 from services.placement import ledger, modes
 from services.placement.desired import derive_ports
 from services.placement.model import Instance, Node, NodeAddress, Port, PortAddress
@@ -27,6 +26,8 @@ from services.placement.store import instances, nodes
 
 BATCH = 500
 PER_PROJECT = 100  # its quota
+SUPPLY = "198.19.0.0/16"
+"""The prefix of a pool that their addresses are from; nobody else may reserve of it."""
 
 
 def _silent(_name: str, _names: tuple[str, ...]) -> None:
@@ -37,6 +38,8 @@ def make(state: State, zone: str, count: int) -> None:
     """Running NAT guests with a public IPv4, a 10.x and a legacy IPv6 each, over all hypervisors of a zone."""
     urls = database_urls(state)
     ledgers = Database(urls["ipam"], _silent)
+    with ledgers.transaction() as tx:
+        supply = tx.session.scalars(select(ipam_model.Prefix).where(ipam_model.Prefix.cidr == SUPPLY)).one()
     controllers = Database(urls["placement"], _silent)
     with controllers.transaction() as tx:
         hosts = nodes.nodes_of_zone(tx, zone, "hypervisor")
@@ -58,31 +61,23 @@ def make(state: State, zone: str, count: int) -> None:
             one.port = Port(
                 id=uuid4(), kind=KIND, target_id=one.id, mode=modes.NAT, ledger_mode=modes.NAT, instance=one
             )
-        sets = _in_ledger(ledgers, guests)
+        fips = _in_ledger(ledgers, supply, batch, guests)
         with controllers.transaction() as tx:
-            for number, guest, held in zip(batch, guests, sets, strict=True):
+            for number, guest, fip in zip(batch, guests, fips, strict=True):
                 host = hosts[number % len(hosts)]
+                guest.port.node_id, guest.port.set_revision, guest.port.reported_revision = host.id, 1, 1
                 tx.session.add(guest)
-                tx.session.flush()
+                tx.session.add_all(_addresses(guest.port, host, number // len(hosts), fip))
                 nodes.allocate(tx, guest.id, host.id, guest.project, flavors.resources(flavor))
-                guest.port.node_id = host.id
-                guest.port.set_revision = guest.port.reported_revision = held.revision
-                tx.session.add_all(_addresses(guest.port, host, number // len(hosts), held))
             tx.session.flush()
             derive_ports(tx, instances.ports(tx, [guest.port.id for guest in guests], lock=True))
     ledgers.close()
     controllers.close()
 
 
-def _addresses(port: Port, host: Node, number: int, held: ipam_wire.AddressSet) -> Iterator[PortAddress | NodeAddress]:
-    for position, one in enumerate(held.addresses):
-        yield PortAddress(
-            port_id=port.id,
-            flexible_ip=one.flexible_ip,
-            position=position,
-            prefix=ip_network(one.prefix),
-            host=str(ip_interface(one.host)),
-        )
+def _addresses(port: Port, host: Node, number: int, fip: ipam_model.FlexibleIP) -> Iterator[PortAddress | NodeAddress]:
+    public = ip_network(fip.address)
+    yield PortAddress(port_id=port.id, flexible_ip=fip.id, position=0, prefix=public, host=str(public))
     for within in (host.private_prefix, host.legacy_prefix):
         assert within is not None  # noqa: S101  a hypervisor has both
         bits = BITS[within.version]
@@ -91,20 +86,46 @@ def _addresses(port: Port, host: Node, number: int, held: ipam_wire.AddressSet) 
         yield NodeAddress(zone=port.instance.zone, prefix=prefix, node_id=host.id, port_id=port.id)
 
 
-def _in_ledger(database: Database, guests: Sequence[Instance]) -> list[ipam_wire.AddressSet]:
-    """Targets with an address each, as realised as they are about to be."""
-    caller = Caller(Principal("bench", "", frozenset({"service"}), frozenset({KIND})), "bench")
-    with database.transaction() as tx:
-        for guest in guests:
-            attaching.put_target(tx, caller, KIND, guest.id, ledger.target_of(guest.port))
-            wanted = ipam_wire.FlexibleIPReserve(zone=guest.zone, project=guest.project, name=guest.name)
-            fip = flexible_ips.reserve(tx, caller, wanted)
-            to = ipam_wire.Attach(target=ipam_wire.TargetRef(kind=KIND, id=guest.id))
-            attaching.attach(tx, caller, fip.id, to)
-        realised = ipam_model.Target.addresses_revision
-        tx.session.execute(
-            update(ipam_model.Target)
-            .where(ipam_model.Target.id.in_([guest.id for guest in guests]))
-            .values(realized_revision=realised)
-        )
-        return [attaching.address_set(tx, caller, KIND, guest.id) for guest in guests]
+def _in_ledger(
+    database: Database, prefix: ipam_model.Prefix, numbers: Sequence[int], guests: Sequence[Instance]
+) -> list[ipam_model.FlexibleIP]:
+    """Targets with an address each, realised; their history is left out."""
+    last = ip_network(prefix.cidr).broadcast_address - 1  # the first ones are in the queue of the free already
+    with database.transaction() as tx, tx.session.no_autoflush:
+        at = addresses.clock(tx)
+        targets = [
+            ipam_model.Target(kind=KIND, id=guest.id, **ledger.target_of(guest.port).model_dump()) for guest in guests
+        ]
+        fips = [
+            ipam_model.FlexibleIP(
+                id=ipam_model.new_id(),
+                project=guest.project,
+                zone=guest.zone,
+                pool_id=prefix.pool_id,
+                family=ipam_wire.Family.IPV4,
+                kind=ipam_wire.FlexibleIPKind.STANDARD,
+                address=f"{last - number}/32",
+                name=guest.name,
+                labels={},
+                revision=1,
+                created_at=at,
+                updated_at=at,
+                attachments=[],
+            )
+            for number, guest in zip(numbers, guests, strict=True)
+        ]
+        given = [
+            ipam_model.Supply(
+                address=fip.address, pool_id=prefix.pool_id, prefix_id=prefix.id, free=False, available_at=at
+            )
+            for fip in fips
+        ]
+        tx.session.add_all([*targets, *fips, *given])
+        for fip, target, operation in zip(
+            fips, targets, records.open_operations(tx, attaching.ATTACH, fips), strict=True
+        ):
+            target.addresses_revision = 0
+            fip.serve(target, None, operation, at)
+            target.realized_revision = target.addresses_revision
+            operation.succeed()
+    return fips

@@ -98,17 +98,17 @@ def instance(api: Connection, text: str) -> placement.Instance:
     return only(every(page), "instance", text, "; `godwit instance list` shows yours")
 
 
-def hypervisor(api: Connection, text: str) -> placement.Node:
-    """By id or name. Raises NotFound, Ambiguous."""
+def node(api: Connection, text: str, role: placement.NodeRole | None) -> placement.Node:
+    """By id or name, of a role; None: of any. Raises NotFound, Ambiguous."""
+    what = role.value if role else "node"
     uuid = as_uuid(text)
     if uuid:
-        return known(lambda: answer(get_node.sync_detailed(uuid, client=api.placement)), "hypervisor", text)
-    role = placement.NodeRole.HYPERVISOR
+        return known(lambda: answer(get_node.sync_detailed(uuid, client=api.placement)), what, text)
 
     def page(cursor: str | None) -> placement.NodePage:
         return answer(list_nodes.sync_detailed(client=api.placement, cursor=cursor, name=text, role=role))
 
-    return only(every(page), "hypervisor", text, "; `godwit hypervisor list` shows all")
+    return only(every(page), what, text, f"; `godwit {what} list` shows all")
 
 
 def pool(api: Connection, text: str) -> ipam.Pool:

@@ -13,7 +13,7 @@ import typer
 from godwit_client import Refused
 
 from cli.access import DEFAULT_PROJECT, Source
-from cli.commands import cloud, flavor, hypervisor, instance, ip, operation, pool, token, zone
+from cli.commands import cloud, flavor, hypervisor, instance, ip, node, operation, pool, token, zone
 from cli.problems import REFUSED, UNREACHABLE, USAGE, CommandError
 from cli.session import Session
 from common.errors import DomainError
@@ -27,7 +27,7 @@ app = typer.Typer(
     help="Addresses that stay while instances move.\n\nStart with: sudo godwit cloud up, then godwit ip list.",
     epilog="Exit codes: 0 done, 1 refused, 2 wrong usage, 3 an operation failed, 4 nothing answered.",
 )
-for group in (ip, instance, pool, zone, hypervisor, flavor, operation, token, cloud):
+for group in (ip, instance, pool, zone, node, hypervisor, flavor, operation, token, cloud):
     app.add_typer(group.app, name=group.__name__.rpartition(".")[2])
 
 

@@ -297,6 +297,16 @@ class Paths:
         return self.run / "guests"
 
     @property
+    def disks(self) -> Path:
+        """Of all guests, as shared storage of all hypervisors."""
+        return self.data / "disks"
+
+    @property
+    def archives(self) -> Path:
+        """The object store of stopped guests' disks, unless it is told another."""
+        return self.data / "archives"
+
+    @property
     def guest_socket(self) -> Path:
         return self.run / "guests.sock"
 

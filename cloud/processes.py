@@ -96,6 +96,7 @@ def _guest_helper(plan: Plan) -> Process:
             **python_environment(paths),
             "GODWIT_GUESTS_SOCKET": str(paths.guest_socket),
             "GODWIT_GUESTS_DIRECTORY": str(paths.guests),
+            "GODWIT_GUESTS_DISKS": str(paths.disks),
         },
         stage=MACHINES,
     )
@@ -143,7 +144,12 @@ def _agent(plan: Plan, node: Node) -> Process:
         zone = plan.zone(node.zone)
         settings |= {"PROBE_SOURCE": str(zone.probe_source), "PROBE_SOURCE_IPV6": str(zone.probe_source_ipv6)}
     if node.role is Role.HYPERVISOR:
-        settings |= {"VXLAN_LINK": VXLAN_LINK, "HOST_PREFIXES": f"{FABRIC4},{plan.management},{FABRIC6}"}
+        settings |= {
+            "VXLAN_LINK": VXLAN_LINK,
+            "HOST_PREFIXES": f"{FABRIC4},{plan.management},{FABRIC6}",
+            "DISK_DIRECTORY": str(paths.disks),
+            "ARCHIVE_ROOTS": f"file://{paths.archives}",
+        }
     return Process(
         agent_name(node),
         inside(node.namespace, [sys.executable, "-m", "services.netagent.app"]),

@@ -11,7 +11,7 @@ ones; a routing daemon whose neighbour's link is gone ends the session at once, 
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator
 from ipaddress import IPv4Address, ip_network
 from typing import Any, Final
 
@@ -82,54 +82,63 @@ class Blackholes:
 
     def observe(self, keys: Iterable[Hashable] | None = None) -> dict[Hashable, Blackhole]:
         """Nothing, unless the rules that use the sets are as we make them."""
-        sound, elements = self._read()
-        rows = self._rows(elements) if sound else {}
+        sound, members = self._read()
+        rows = self._rows(members) if sound else []
         wanted = None if keys is None else set(keys)
         return {row.key: row for row in rows if wanted is None or row.key in wanted}
 
     def put(self, entry: Blackhole) -> None:
-        element = self._element(entry)
-        sound, elements = self._read()
-        commands = [{"add": _member(element)}]
+        added = _added(*self._member(entry))
+        sound, members = self._read()
+        commands = [added]
         if not sound:
             made = [{"add": part} for part in (_TABLE, *_PARTS)]
-            held = [{"add": _member(each)} for each in elements]
-            commands = [{"add": _TABLE}, {"delete": _TABLE}, *made, *held, *commands]
+            held = [_added(name, member) for name in members for member in members[name]]
+            commands = [{"add": _TABLE}, {"delete": _TABLE}, *made, *held, added]
         with refusals("blackhole", entry.prefix):
             self._nft.run(commands)
 
     def drop(self, entry: Blackhole) -> None:
-        _, elements = self._read()
-        held = self._rows(elements).get(entry)
-        if held is not None:
+        if entry.neighbour is not None and entry.neighbour not in neighbours(self._kernel):
+            return
+        name, member = self._member(entry)
+        if member in self._read()[1].get(name, ()):
             with refusals("blackhole", entry.prefix):
-                self._nft.run([{"delete": _member(held)}])
+                self._nft.run([{"delete": _added(name, member)["add"]}])
 
-    def _element(self, entry: Blackhole) -> Element:
+    def _member(self, entry: Blackhole) -> tuple[str, Member]:
+        """The set's name, and the member in it."""
+        prefix = entry.prefix
+        held: Member = str(prefix.network_address)
+        if prefix.prefixlen < prefix.max_prefixlen:
+            held = {"prefix": {"addr": held, "len": prefix.prefixlen}}
         if entry.neighbour is None:
-            return EVERY, entry.prefix
-        return _link_to(entry.neighbour, neighbours(self._kernel)).name, entry.prefix
+            return f"every{prefix.version}", held
+        link = _link_to(entry.neighbour, neighbours(self._kernel))
+        return f"link{prefix.version}", {"concat": [link.name, held]}
 
-    def _rows(self, elements: set[Element]) -> dict[Blackhole, Element]:
-        known: dict[str, IPv4Address | None] = {link.name: n for n, link in neighbours(self._kernel).items()}
-        known[EVERY] = None
-        return {Blackhole(prefix, known[link]): (link, prefix) for link, prefix in elements if link in known}
+    def _rows(self, members: dict[str, list[Member]]) -> Iterator[Blackhole]:
+        by_name = {link.name: neighbour for neighbour, link in neighbours(self._kernel).items()}
+        for member in (member for name in members for member in members[name]):
+            if not isinstance(member, dict) or "concat" not in member:
+                yield Blackhole(_prefix(member))
+            elif member["concat"][0] in by_name:
+                yield Blackhole(_prefix(member["concat"][1]), by_name[member["concat"][0]])
 
-    def _read(self) -> tuple[bool, set[Element]]:
+    def _read(self) -> tuple[bool, dict[str, list[Member]]]:
         """Whether the table is as we make it, and what its sets hold."""
         if _TABLE not in map(_bare, self._nft.run([{"list": {"tables": {}}}])):
-            return False, set()
+            return False, {}
         listed = self._nft.run([{"list": _TABLE}])
-        elements = {_parsed(raw) for each in listed for raw in each.get("set", {}).get("elem", [])}
+        members = {each["set"]["name"]: each["set"].get("elem", []) for each in listed if "set" in each}
         parts = [part for each in listed if "metainfo" not in (part := _bare(each))]
-        return _sorted(parts) == _sorted([_TABLE, *_PARTS]), elements
+        return _sorted(parts) == _sorted([_TABLE, *_PARTS]), members
 
 
 # --- nftables' objects -----------------------------------------------------------------------------------------------
 
-Element = tuple[str, Prefix]  # name of a link, or EVERY
+Member = str | dict[str, Any]  # of a set: an address or {"prefix": …}, or {"concat": [link, one of these]}
 
-EVERY: Final = ""
 _IN_TABLE: Final = {"family": "inet", "table": "godwit"}
 _TABLE: Final[Object] = {"table": {"family": "inet", "name": "godwit"}}
 _PREROUTING_RAW, _POSTROUTING_FILTER = -300, 0  # priorities: before connections are tracked; after all forwarding
@@ -174,17 +183,14 @@ _PARTS: Final[list[Object]] = [
 ]
 
 
-def _member(element: Element) -> Object:
-    link, prefix = element
-    held: Any = {"prefix": {"addr": str(prefix.network_address), "len": prefix.prefixlen}}
-    name = f"{'every' if link == EVERY else 'link'}{prefix.version}"
-    return {"element": {**_IN_TABLE, "name": name, "elem": [held if link == EVERY else {"concat": [link, held]}]}}
+def _added(members: str, member: Member) -> Object:
+    return {"add": {"element": {**_IN_TABLE, "name": members, "elem": [member]}}}
 
 
-def _parsed(raw: Any) -> Element:
-    """The inverse, of an element as it is listed."""
-    link, held = raw["concat"] if isinstance(raw, dict) and "concat" in raw else (EVERY, raw)
-    return link, ip_network((held["prefix"]["addr"], held["prefix"]["len"]) if isinstance(held, dict) else held)
+def _prefix(member: Member) -> Prefix:
+    if isinstance(member, str):
+        return ip_network(member)
+    return ip_network((member["prefix"]["addr"], member["prefix"]["len"]))
 
 
 def _bare(listed: Object) -> Object:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from godwit_client import answer
+from godwit_client.placement import models as placement
+from godwit_client.placement.api.nodes import fence_node
 
+from cli import find, waiting
 from cli.access import only_cloud
 from cli.output import Progress, print_json, print_table, show_fields
 from cli.problems import CommandError
@@ -28,6 +33,13 @@ Named = Annotated[str | None, typer.Option("--name", help="The cloud's name, whe
 Node = Annotated[str, typer.Argument(help="For example gateway-1, hypervisor-2 or z2-edge.", show_default=False)]
 Fabric = Annotated[bool, typer.Option("--fabric", help="Only from the fabric, which carries the guests' traffic.")]
 Management = Annotated[bool, typer.Option("--management", help="Only from the management network.")]
+
+
+class Switch(enum.StrEnum):
+    """A power switch's two ends."""
+
+    ON = "on"
+    OFF = "off"
 
 
 @app.command()
@@ -129,6 +141,36 @@ def heal(
     networks = _networks(fabric, management)
     operations.heal(_existing(context, name), node, networks)
     print(f"{node} is connected to {' and '.join(networks)}")
+
+
+@app.command()
+def power(
+    context: typer.Context,
+    node: Node,
+    switch: Annotated[Switch, typer.Argument(help="on or off", show_default=False)],
+    name: Named = None,
+) -> None:
+    """Switch a node on or off, as its power button would: its processes, its guests' links, its cables."""
+    from cloud import operations
+
+    operations.power(_existing(context, name), node, on=switch is Switch.ON)
+    print(f"{node} is switched {switch.value}")
+
+
+@app.command()
+def fence(context: typer.Context, node: Node, name: Named = None) -> None:
+    """Switch a node off, and have the edge hold it apart: what it announced counts as withdrawn then."""
+    from cloud import operations
+
+    cloud_name = _existing(context, name)
+    api = session_of(context).api
+    found = find.node(api, node, None)
+    operations.power(cloud_name, node, on=False)
+    off = f"supervisor of {cloud_name}: {node} is off"
+    evidence = placement.Evidence(kind=placement.EvidenceKind.POWER_OFF, ref=off)
+    body = placement.NodeFence(evidence=evidence)
+    waiting.wait(api, answer(fence_node.sync_detailed(found.id, client=api.placement, body=body)))
+    print(f"{node} is off and fenced; `godwit hypervisor evacuate {node}` starts its instances elsewhere")
 
 
 @app.command()

@@ -9,6 +9,7 @@ from godwit_client import Connection, answer
 from godwit_client.ipam import models as ipam
 from godwit_client.ipam.api.operations import list_operations as list_ipam
 from godwit_client.placement import models as placement
+from godwit_client.placement.api.operations import cancel_operation, pause_operation, resume_operation
 from godwit_client.placement.api.operations import list_operations as list_placement
 
 from cli import waiting
@@ -66,6 +67,27 @@ def watch(context: typer.Context, operation: Id, as_json: AsJson = False) -> Non
     api = session_of(context).api
     found = waiting.get(api, operation)
     _show(waiting.wait(api, found), as_json)
+
+
+@app.command()
+def cancel(context: typer.Context, operation: Id, as_json: AsJson = False) -> None:
+    """End one before its point of no return."""
+    api = session_of(context).api
+    _show(answer(cancel_operation.sync_detailed(operation, client=api.placement)), as_json)
+
+
+@app.command()
+def pause(context: typer.Context, operation: Id, as_json: AsJson = False) -> None:
+    """Begin no more of a drain's moves."""
+    api = session_of(context).api
+    _show(answer(pause_operation.sync_detailed(operation, client=api.placement)), as_json)
+
+
+@app.command()
+def resume(context: typer.Context, operation: Id, as_json: AsJson = False) -> None:
+    """Go on with a paused drain."""
+    api = session_of(context).api
+    _show(answer(resume_operation.sync_detailed(operation, client=api.placement)), as_json)
 
 
 def _remark(operation: Operation) -> str | None:

@@ -14,10 +14,13 @@ from starlette.concurrency import run_in_threadpool
 from common.auth import Principal, TokenRefused, Verifier
 from dataplane.hostnat import Traffic
 from services.netagent import wire
+from services.netagent.archive import Archives
 from services.netagent.errors import MalformedMessage, NotAHypervisor, NotAnEdge
 from services.netagent.observe import EdgeRoutes, Feed, observed, port_traffic
 from services.netagent.probes import Prober
 from services.netagent.reconciler import Reconciler
+from services.netagent.render import guest_name
+from services.netagent.transfers import Transfers
 
 T = TypeVar("T", wire.Snapshot, wire.Delta)
 
@@ -46,6 +49,18 @@ class TrafficLookup(BaseModel):
     ports: list[UUID] = Field(min_length=1, max_length=10_000)
 
 
+class ArchiveName(BaseModel):
+    """Where an archive lies, or is to lie."""
+
+    url: str = Field(max_length=2048)
+
+
+class Discard(BaseModel):
+    """Which archive holds the same as the disk; null for the disk of a port that never comes back."""
+
+    url: str | None = Field(max_length=2048)
+
+
 class Tokens:
     """Checks callers' tokens; the controller's one is shown with every request, so it is remembered for a while."""
 
@@ -72,6 +87,7 @@ def router(
     traffic: Traffic | None,
     packets: Callable[[], Mapping[str, int]],
     prober: Prober,
+    archives: Archives | None,
     tokens: Tokens,
     health: Health,
 ) -> APIRouter:
@@ -130,6 +146,31 @@ def router(
         if traffic is None:
             raise NotAHypervisor("this node is no hypervisor")
         return port_traffic(traffic, body.ports)
+
+    transfers = Transfers()
+
+    def disks() -> Archives:
+        if archives is None:
+            raise NotAHypervisor("this node has no guests' disks")
+        return archives
+
+    @private.post("/ports/{port}/disk:archive", operation_id="archiveDisk", tags=["hypervisor"])
+    async def archive_disk(port: UUID, body: ArchiveName) -> wire.DiskArchive:
+        guest, store = guest_name(port), disks()
+        return await transfers.run(guest, body.url, lambda pulse: store.archive(guest, body.url, pulse))
+
+    @private.post("/ports/{port}/disk:restore", operation_id="restoreDisk", tags=["hypervisor"], status_code=204)
+    async def restore_disk(port: UUID, body: wire.DiskArchive) -> None:
+        guest, store = guest_name(port), disks()
+        await transfers.run(guest, body, lambda pulse: store.restore(guest, body, pulse))
+
+    @private.post("/ports/{port}/disk:discard", operation_id="discardDisk", tags=["hypervisor"], status_code=204)
+    def discard_disk(port: UUID, body: Discard) -> None:
+        disks().discard(guest_name(port), body.url)
+
+    @private.post("/archives:delete", operation_id="deleteArchive", tags=["hypervisor"], status_code=204)
+    def delete_archive(body: ArchiveName) -> None:
+        disks().delete(body.url)
 
     public.include_router(private)
     return public

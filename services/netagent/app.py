@@ -32,6 +32,7 @@ from dataplane.nat import Nat, NatInbound, NatOutbound
 from dataplane.nft import Nftables
 from dataplane.routes import Anchors, Discards, Fallbacks, Forwards, Peers, RouteTable
 from services.netagent.api import Health, Tokens, router
+from services.netagent.archive import Archives
 from services.netagent.checkpoint import SqliteCheckpoint
 from services.netagent.guests import HelperGuests
 from services.netagent.observe import EdgeRoutes, Feed
@@ -173,7 +174,10 @@ def build(settings: AgentSettings, kernel: Linux) -> tuple[FastAPI, Watch]:
         edge.start()
     tokens = Tokens(Verifier.from_directory(settings.issuer_keys, f"node/{settings.node}"))
     health = Health(name=settings.name, node=str(settings.node), role=settings.role)
-    api = router(reconciler, feed, edge, tables.traffic, tables.packets, prober, tokens, health)
+    archives = None
+    if settings.disk_directory is not None:
+        archives = Archives(settings.disk_directory, settings.archive_roots, settings.name)
+    api = router(reconciler, feed, edge, tables.traffic, tables.packets, prober, archives, tokens, health)
     app = create_app("Godwit netagent", [api])
     held = reconciler.realized()
     log.info("agent.ready", role=settings.role, generation=held.generation, failed=len(held.failed))

@@ -19,19 +19,30 @@ from common.errors import DomainError
 from common.http import CONNECT_TIMEOUT_S, ServiceClient, TokenSource, Unreachable, raise_problem
 from services.netagent.errors import (
     BY_CODE,
+    ArchiveAbsent,
+    ArchiveDiffers,
+    ArchiveUrl,
     BaseMismatch,
     CannotProbe,
+    DiskAbsent,
+    DiskBusy,
+    DiskExists,
+    DiskInUse,
+    DiskNotSettled,
+    DiskStorage,
     MalformedMessage,
     NotAHypervisor,
     NotAnEdge,
     RemovalBudget,
     StaleGeneration,
+    StoreUnreachable,
     WrongAgent,
     WrongNode,
 )
 from services.netagent.wire import (
     Changes,
     Delta,
+    DiskArchive,
     EdgeRoute,
     Observed,
     PortTraffic,
@@ -45,21 +56,32 @@ from services.netagent.wire import (
 
 __all__ = [
     "AgentClient",
+    "ArchiveAbsent",
+    "ArchiveDiffers",
+    "ArchiveUrl",
     "AsyncAgentClient",
     "BaseMismatch",
     "CannotProbe",
     "Dial",
+    "DiskAbsent",
+    "DiskBusy",
+    "DiskExists",
+    "DiskInUse",
+    "DiskNotSettled",
+    "DiskStorage",
     "MalformedMessage",
     "NotAHypervisor",
     "NotAnEdge",
     "RemovalBudget",
     "StaleGeneration",
+    "StoreUnreachable",
     "WrongAgent",
     "WrongNode",
 ]
 
 BINARY = {"Content-Type": "application/octet-stream"}
 SNAPSHOT_TIMEOUT_S = 120.0
+TRANSFER_TIMEOUT_S = 30.0  # above `transfers.PATIENCE_S`, after which an agent says that it goes on
 PATIENCE_S = 5.0  # beyond a long poll's own wait
 
 _ROUTES = TypeAdapter(list[EdgeRoute])
@@ -182,6 +204,34 @@ class AgentClient(ServiceClient):
     def observed(self) -> Observed:
         """Reverse path filters, and what became of packets: any node."""
         return Observed.model_validate_json(self.request("GET", "/observed").content)
+
+    def archive_disk(self, port: UUID, url: str) -> DiskArchive:
+        """Put the port's disk at `url`, a name of this stop alone; the disk stays, settled, until a guest starts on it.
+
+        May be repeated, and must be after DiskBusy: it then joins in. Raises DiskInUse while the guest has not ended,
+        DiskAbsent, DiskBusy, DiskStorage, ArchiveUrl, StoreUnreachable.
+        """
+        response = self.request("POST", f"/ports/{port}/disk:archive", json={"url": url}, timeout=TRANSFER_TIMEOUT_S)
+        return DiskArchive.model_validate_json(response.content)
+
+    def restore_disk(self, port: UUID, archive: DiskArchive) -> None:
+        """Make the port's disk from its archive, before its guest starts. May be repeated, as `archive_disk`.
+
+        Raises DiskExists, DiskBusy, DiskStorage, ArchiveUrl, ArchiveAbsent, ArchiveDiffers, StoreUnreachable.
+        """
+        body = archive.model_dump(mode="json")
+        self.request("POST", f"/ports/{port}/disk:restore", json=body, timeout=TRANSFER_TIMEOUT_S)
+
+    def discard_disk(self, port: UUID, url: str | None) -> None:
+        """Remove the port's disk, if it holds what lies at `url`; None: whatever it holds, of a deleted instance.
+
+        Raises DiskInUse, DiskNotSettled, DiskStorage.
+        """
+        self.request("POST", f"/ports/{port}/disk:discard", json={"url": url}, timeout=TRANSFER_TIMEOUT_S)
+
+    def delete_archive(self, url: str) -> None:
+        """Remove an archive; none there is no error. Raises ArchiveUrl, StoreUnreachable."""
+        self.request("POST", "/archives:delete", json={"url": url}, timeout=TRANSFER_TIMEOUT_S)
 
     def changes(self, after: int, wait_s: float) -> Changes:
         """What happened since event `after`, waiting for something to happen; 0 asks for the present number."""

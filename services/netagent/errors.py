@@ -53,6 +53,67 @@ class CannotProbe(Unavailable):
     code = "agent.cannot_probe"
 
 
+class DiskAbsent(NotFound):
+    """The port has no disk here."""
+
+    code = "agent.disk.absent"
+
+
+class DiskInUse(Conflict):
+    """A guest runs on the disk, or is about to end; withdraw its port first."""
+
+    code = "agent.disk.in_use"
+    retryable = True
+
+
+class DiskExists(Conflict):
+    """The port has a disk already, which nothing may overwrite; discard it first."""
+
+    code = "agent.disk.exists"
+
+
+class DiskNotSettled(Conflict):
+    """The disk holds what that archive does not; only what was archived, and not used since, is discarded."""
+
+    code = "agent.disk.not_settled"
+
+
+class DiskBusy(Unavailable):
+    """The disk is being transferred; the same request again joins in, and gets the answer."""
+
+    code = "agent.disk.busy"
+
+
+class DiskStorage(Unavailable):
+    """The storage of the disks failed, or is full."""
+
+    code = "agent.disk.storage"
+
+
+class ArchiveUrl(Invalid):
+    """The URL is under none of the stores that this node may use."""
+
+    code = "agent.archive.url"
+
+
+class ArchiveAbsent(NotFound):
+    """The store has no such archive."""
+
+    code = "agent.archive.absent"
+
+
+class ArchiveDiffers(Conflict):
+    """The store's object is not what was archived; nothing of it was used."""
+
+    code = "agent.archive.differs"
+
+
+class StoreUnreachable(Unavailable):
+    """The object store does not answer, or refuses."""
+
+    code = "agent.archive.store_unreachable"
+
+
 class WrongAgent(Unavailable):
     """The agent that answers is not the node that was dialled."""
 
@@ -70,5 +131,15 @@ BY_CODE: dict[str, type[DomainError]] = {
         NotAnEdge,
         NotAHypervisor,
         CannotProbe,
+        DiskAbsent,
+        DiskInUse,
+        DiskExists,
+        DiskNotSettled,
+        DiskBusy,
+        DiskStorage,
+        ArchiveUrl,
+        ArchiveAbsent,
+        ArchiveDiffers,
+        StoreUnreachable,
     )
 }

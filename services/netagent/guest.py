@@ -1,8 +1,9 @@
-"""A guest of the local cloud: echoes UDP and TCP on port 7, tells its name and addresses by HTTP on port 80.
+"""A guest of the local cloud: echoes UDP and TCP on port 7, tells its name, addresses and boots by HTTP on port 80.
 
-Usage: `python -S -E guest.py FOLDER`, inside the guest's network namespace; the folder's file `name` holds its host
-name. It stands for an instance's operating system, so it stays small, starts fast, and imports nothing of ours. As
-`nobody` it may be unable to read files: what it imports, it imports at once.
+Usage: `python -S -E guest.py FOLDER DISK`, inside the guest's network namespace; the folder's file `name` holds its
+host name, and the disk's file `boots` counts how often it has started, wherever that was. It stands for an instance's
+operating system, so it stays small, starts fast, and imports nothing of ours. As `nobody` it may be unable to read
+files: what it imports, it imports at once.
 """
 
 from __future__ import annotations
@@ -72,8 +73,17 @@ def echo_stream(connection: socket.socket) -> None:
         connection.sendall(data)
 
 
-def tell(connection: socket.socket, folder: int) -> None:
-    """One HTTP/1.0 answer, whatever the path: {"name": …, "addresses": […]}."""
+def boot(disk: int) -> int:
+    """Count this start on the disk; returns the count."""
+    with os.fdopen(os.open("boots", os.O_RDWR | os.O_CREAT, 0o644, dir_fd=disk), "r+") as file:
+        boots = int(file.read() or 0) + 1
+        file.seek(0)
+        file.write(f"{boots}\n")
+    return boots
+
+
+def tell(connection: socket.socket, folder: int, boots: int) -> None:
+    """One HTTP/1.0 answer, whatever the path: {"name": …, "addresses": […], "boots": …}."""
     connection.settimeout(5)
     request = b""
     while b"\r\n\r\n" not in request and len(request) < 65536:
@@ -84,7 +94,7 @@ def tell(connection: socket.socket, folder: int) -> None:
     with os.fdopen(os.open("name", os.O_RDONLY, dir_fd=folder)) as file:
         name = file.read().strip()
     addresses = ", ".join(f'"{address}"' for address in ipv4_addresses() + ipv6_addresses())
-    body = f'{{"name": "{name}", "addresses": [{addresses}]}}\n'.encode()
+    body = f'{{"name": "{name}", "addresses": [{addresses}], "boots": {boots}}}\n'.encode()
     head = f"HTTP/1.0 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
     connection.sendall(head + body)
 
@@ -105,7 +115,7 @@ def ipv6_addresses() -> list[str]:
     return [address for address in found if address != "::1" and not address.startswith("fe80:")]
 
 
-def serve(server: socket.socket, folder: int) -> None:
+def serve(server: socket.socket, folder: int, boots: int) -> None:
     """Accept for ever, a thread per connection."""
     http = server.getsockname()[1] == HTTP
 
@@ -113,7 +123,7 @@ def serve(server: socket.socket, folder: int) -> None:
         with connection:
             try:
                 if http:
-                    tell(connection, folder)
+                    tell(connection, folder, boots)
                 else:
                     echo_stream(connection)
             except OSError:  # the peer went away
@@ -128,15 +138,16 @@ def serve(server: socket.socket, folder: int) -> None:
 
 
 def main() -> None:
-    folder = os.open(sys.argv[1], os.O_RDONLY | os.O_DIRECTORY)  # while we may
+    folder, disk = (os.open(path, os.O_RDONLY | os.O_DIRECTORY) for path in sys.argv[1:3])  # while we may
     datagrams = [udp(socket.AF_INET), udp(socket.AF_INET6)]
     streams = [tcp(ECHO), tcp(HTTP)]
     if os.getuid() == 0:
         os.setgroups([])
         os.setgid(NOBODY)
         os.setuid(NOBODY)
+    boots = boot(disk)
     for server in streams:
-        _thread.start_new_thread(serve, (server, folder))
+        _thread.start_new_thread(serve, (server, folder, boots))
     poll = select.poll()
     by_descriptor = {server.fileno(): server for server in datagrams}
     for descriptor in by_descriptor:

@@ -8,6 +8,8 @@ folder per guest, so that a kill costs nothing:
     <directory>/<guest>/pid      its process
     <directory>/<guest>/addresses  what it configures, one a line, the first being the preferred source
 
+Their disks lie elsewhere (see `disks`), for they outlive them.
+
 Requests are JSON objects, one per packet of a unix SOCK_SEQPACKET socket: `{"do": "open", "guest", "mac", "name"}`
 (answered with two descriptors, SCM_RIGHTS), `addresses`, `configure` (`add`, `remove`), `collect`. An answer has
 `error` and `message` when the request failed.
@@ -16,9 +18,11 @@ Requests are JSON objects, one per packet of a unix SOCK_SEQPACKET socket: `{"do
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import re
+import select
 import selectors
 import signal
 import socket
@@ -38,6 +42,7 @@ from dataplane import netlink as nl
 from dataplane.guests import NIC
 from dataplane.linux import MAIN, Interface, Linux, Route
 from services.netagent import namespaces
+from services.netagent.disks import Disk
 
 log = structlog.get_logger()
 
@@ -46,6 +51,7 @@ T = TypeVar("T")
 GATEWAYS: Final = (IPv4Address("169.254.0.1"), IPv6Address("fe80::1"))
 DEFAULT_METRIC: Final = 100
 BOOT_PROTOCOL: Final = 3  # rtnetlink "boot": the guest's own routes, not ours to reconcile
+END_SECONDS: Final = 2.0  # for a killed process to be gone
 GRACE_SECONDS: Final = 2.0  # a guest just opened is about to get its leg
 MESSAGE_BYTES: Final = 1 << 16
 GUEST_NAME: Final = re.compile(r"[0-9a-f]{32}")
@@ -62,12 +68,13 @@ SYSCTLS: Final = {
 
 
 class GuestSettings(Settings):
-    """`GODWIT_GUESTS_SOCKET`, `GODWIT_GUESTS_DIRECTORY`."""
+    """`GODWIT_GUESTS_SOCKET`, `GODWIT_GUESTS_DIRECTORY`, `GODWIT_GUESTS_DISKS`."""
 
     model_config = SettingsConfigDict(env_prefix="GODWIT_GUESTS_")
 
     socket: Path
     directory: Path
+    disks: Path  # as the hypervisors' agents know it
 
 
 class Refused(Exception):
@@ -81,8 +88,9 @@ class Refused(Exception):
 class GuestHouse:
     """The guests of one directory. Used by one thread."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, disks: Path) -> None:
         self._directory = directory
+        self._disks = disks
         self._opened: dict[str, float] = {}  # monotonic
         self._leaving: set[str] = set()
         directory.mkdir(parents=True, exist_ok=True)
@@ -135,6 +143,7 @@ class GuestHouse:
         """Destroy the guest if it has no leg; one just opened is looked at again in a moment."""
         folder = self._folder(guest)
         if not folder.is_dir():
+            self._disk(folder).end()
             return
         if time.monotonic() - self._opened.get(guest, 0.0) < GRACE_SECONDS:
             self._leaving.add(guest)
@@ -144,13 +153,17 @@ class GuestHouse:
         if namespaces.is_namespace(pin) and self._inside(pin, _has_leg):
             return
         self._opened.pop(guest, None)
-        _destroy(folder)
+        self._destroy(folder)
         log.info("guest.destroyed", guest=guest)
 
     def tidy(self) -> None:
         """Look again at the guests whose `collect` came too early."""
         for guest in list(self._leaving):
-            self.collect(guest)
+            try:
+                self.collect(guest)
+            except OSError as error:  # the next round finds it
+                log.warning("guest.not_destroyed", guest=guest, error=str(error))
+                self._leaving.add(guest)
 
     @property
     def has_work(self) -> bool:
@@ -178,8 +191,20 @@ class GuestHouse:
         finally:
             os.close(opened)
 
-    @staticmethod
-    def _boot(folder: Path, mac: str) -> int:
+    def _disk(self, folder: Path) -> Disk:
+        return Disk(self._disks, folder.name)
+
+    def _start(self, folder: Path) -> None:
+        disk = self._disk(folder)
+        disk.begin()
+        _start(folder, disk.content)
+
+    def _destroy(self, folder: Path) -> None:
+        _end(folder)
+        self._disk(folder).end()  # before the folder goes: after a kill, it is how this is found again
+        _remove(folder)
+
+    def _boot(self, folder: Path, mac: str) -> int:
         """The NIC, its default routes and the guest's process, as far as they are missing; then a netlink socket."""
         kernel = Linux()
         try:
@@ -201,7 +226,7 @@ class GuestHouse:
         finally:
             kernel.close()
         if _process(folder) is None:
-            _start(folder)
+            self._start(folder)
         return nl.open_socket().detach()
 
     def _recover(self, folder: Path) -> None:
@@ -211,12 +236,12 @@ class GuestHouse:
         pin, pid = folder / "net", _process(folder)
         if not namespaces.is_namespace(pin):
             if pid is None:
-                _destroy(folder)
+                self._destroy(folder)
                 return
             pin.touch()
             namespaces.bind(Path(f"/proc/{pid}/ns/net"), pin)
         if pid is None:
-            self._inside(pin, lambda _: _start(folder))
+            self._inside(pin, lambda _: self._start(folder))
         self._leaving.add(folder.name)  # its last leg may have gone while we were away
         self._opened[folder.name] = time.monotonic()
         log.info("guest.recovered", guest=folder.name)
@@ -276,13 +301,13 @@ def _write(path: Path, text: str) -> None:
     fresh.replace(path)
 
 
-def _start(folder: Path) -> None:
+def _start(folder: Path, disk: Path) -> None:
     """The guest's process, detached, in the namespace of the calling thread."""
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     try:
         pid = os.posix_spawn(
             sys.executable,
-            [sys.executable, "-S", "-E", str(GUEST_PROGRAM), str(folder)],
+            [sys.executable, "-S", "-E", str(GUEST_PROGRAM), str(folder), str(disk)],
             {},
             setsid=True,
             setsigdef=[signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGPIPE],
@@ -305,11 +330,24 @@ def _process(folder: Path) -> int | None:
     return int(text) if str(folder).encode() in command.split(b"\0") else None
 
 
-def _destroy(folder: Path) -> None:
+def _end(folder: Path) -> None:
+    """End the guest's process; returns when it writes nothing more."""
     pid = _process(folder)
-    if pid is not None:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+    if pid is None:
+        return
+    with contextlib.suppress(ProcessLookupError):
+        process = os.pidfd_open(pid)
+        try:
+            signal.pidfd_send_signal(process, signal.SIGKILL)
+            ended = select.poll()
+            ended.register(process, select.POLLIN)
+            if not ended.poll(END_SECONDS * 1000):
+                raise OSError(errno.EBUSY, f"process {pid} does not end")
+        finally:
+            os.close(process)
+
+
+def _remove(folder: Path) -> None:
     namespaces.unbind(folder / "net")
     for file in folder.iterdir():
         file.unlink()
@@ -321,7 +359,8 @@ def destroy_all(directory: Path) -> None:
     if directory.is_dir():
         for folder in directory.iterdir():
             if GUEST_NAME.fullmatch(folder.name):
-                _destroy(folder)
+                _end(folder)
+                _remove(folder)
 
 
 def find(directory: Path, name: str) -> Path | None:
@@ -411,7 +450,7 @@ def main() -> None:
     logs.configure("guest-helper")
     settings = GuestSettings()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # guests outlive us, and are nobody's children
-    house = GuestHouse(settings.directory)
+    house = GuestHouse(settings.directory, settings.disks)
     serve(listen(settings.socket), house)
 
 

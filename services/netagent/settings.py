@@ -34,6 +34,10 @@ class AgentSettings(Settings):
     pin_directory: Path | None = None  # on bpffs; hypervisors and gateways
     build_directory: Path | None = None  # compiled BPF programs
     guest_socket: Path | None = None  # of the guest helper; hypervisors
+    disk_directory: Path | None = None  # of guests, shared with other hypervisors or not; hypervisors
+    archive_roots: Annotated[tuple[str, ...], NoDecode, BeforeValidator(by_commas)] = ()
+    """URLs, as fsspec knows them, under which disks are archived; of what else a store needs, fsspec is told by its own
+    environment."""
     listen: Listen  # e.g. tcp:172.30.0.11:8443
     certificate: Path
     certificate_key: Path

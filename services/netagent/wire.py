@@ -561,6 +561,15 @@ class Observed(BaseModel):
     `dataplane.nat.VERDICTS`, at an edge none."""
 
 
+class DiskArchive(BaseModel):
+    """A guest's disk in an object store: what `archive` answers, and `restore` takes."""
+
+    url: str
+    digest: str  # SHA-256 of the object, in hex
+    size_bytes: int  # of the object
+    left_out: int  # links, devices and the like, which stay behind
+
+
 class Changes(BaseModel):
     """What happened at an edge since event number `after`: lossy, a wake-up only."""
 

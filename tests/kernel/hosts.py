@@ -126,10 +126,12 @@ class Helper:
     def __init__(self, directory: Path) -> None:
         self.socket = directory / "helper.sock"
         self.guests = directory / "guests"
+        self.disks = directory / "disks"
         self.start()
 
     def start(self) -> None:
-        names = {"GODWIT_GUESTS_SOCKET": str(self.socket), "GODWIT_GUESTS_DIRECTORY": str(self.guests)}
+        settings = {"SOCKET": self.socket, "DIRECTORY": self.guests, "DISKS": self.disks}
+        names = {f"GODWIT_GUESTS_{name}": str(path) for name, path in settings.items()}
         command = [sys.executable, "-m", "services.netagent.guest_helper"]
         self.socket.unlink(missing_ok=True)
         self._process: subprocess.Popen[Any] = subprocess.Popen(

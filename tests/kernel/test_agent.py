@@ -27,11 +27,16 @@ from dataplane.nat import VERDICTS
 from services.netagent import wire
 from services.netagent.client import (
     AgentClient,
+    ArchiveUrl,
     BaseMismatch,
     Dial,
+    DiskExists,
+    DiskInUse,
+    DiskNotSettled,
     MalformedMessage,
     NotAHypervisor,
     StaleGeneration,
+    StoreUnreachable,
     WrongAgent,
 )
 from services.netagent.render import link_name
@@ -351,7 +356,13 @@ def hypervisor(tmp_path: Path) -> Iterator[tuple[Agent, Host, Helper]]:
             net.ip(family, "route", "add", prefix, "via", gateway)
             host.ip(family, "route", "add", "default", "via", gateway[:-1] + "1")
             host.ip(family, "rule", "add", "pref", "100", "lookup", "101")
-        directories = {"pin_directory": pins, "build_directory": tmp_path / "build", "guest_socket": helper.socket}
+        directories = {
+            "pin_directory": pins,
+            "build_directory": tmp_path / "build",
+            "guest_socket": helper.socket,
+            "disk_directory": helper.disks,
+            "archive_roots": f"file://{tmp_path}/archives",
+        }
         made = Agent(host, tmp_path, Role.HYPERVISOR, host_prefixes="172.31.0.0/16,fd00:31::/32", **directories)
         stack.callback(made.kill)
         made.start()
@@ -419,6 +430,84 @@ def test_a_hypervisor_tells_what_its_ports_rewrite_and_which_private_peers_they_
 def test_an_edge_has_no_ports(edge: Agent) -> None:
     with pytest.raises(NotAHypervisor):
         edge.ask(lambda client: client.port_traffic([UID]))
+    with pytest.raises(NotAHypervisor):
+        edge.ask(lambda client: client.archive_disk(UID, "file:///tmp/archive"))
+
+
+def _told(address: str) -> dict[str, Any]:
+    """What the guest says of itself; nothing while it starts."""
+    with httpx.Client(transport=httpx.HTTPTransport(local_address="203.0.113.9"), timeout=1) as client:
+        try:
+            answer: dict[str, Any] = client.get(f"http://{address}/").json()
+        except httpx.TransportError:
+            return {}
+    return answer
+
+
+def test_a_guest_that_was_stopped_finds_its_disk_again_where_it_starts(
+    hypervisor: tuple[Agent, Host, Helper], tmp_path: Path
+) -> None:
+    agent, net, helper = hypervisor
+    address = ADDRESSES["198.18.0.5"]
+    url = f"file://{tmp_path}/archives/web-1/2.tar"
+
+    def boots() -> int | None:
+        return net.run(lambda: _told("198.18.0.5")).get("boots")
+
+    def start(base: int) -> None:
+        order = wire.Delta(agent.node.id, 1, base, base + 1, [PORT, address], [])
+        assert agent.ask(lambda client: client.apply(order)).failed == []
+
+    agent.ask(lambda client: client.apply(agent.snapshot(1)))
+    start(1)
+    until(lambda: boots() == 1, "the guest has counted its start")
+    content = helper.disks / UID.hex / "content"
+    (content / "data").write_bytes(b"precious")
+    (content / "lure").symlink_to("/etc/passwd")
+    with pytest.raises(DiskInUse):
+        agent.ask(lambda client: client.archive_disk(UID, url))
+
+    gone = [wire.Tombstone(wire.EntryKey.of(entry), uuid4()) for entry in (PORT, address)]
+    agent.ask(lambda client: client.apply(wire.Delta(agent.node.id, 1, 2, 3, [], gone)))
+    until(lambda: not (helper.disks / UID.hex / "running").exists(), "the guest has ended")
+    archive = agent.ask(lambda client: client.archive_disk(UID, url))
+    assert (archive.url, archive.left_out) == (url, 1)
+    agent.ask(lambda client: client.discard_disk(UID, url))
+    assert not content.exists()
+
+    agent.ask(lambda client: client.restore_disk(UID, archive))
+    agent.kill()  # whoever starts it needs no memory
+    agent.start()
+    start(3)
+    until(lambda: boots() == 2, "the guest has found its count")
+    assert [(path.name, path.is_symlink()) for path in sorted(content.iterdir())] == [("boots", False), ("data", False)]
+    assert (content / "data").read_bytes() == b"precious"
+    with pytest.raises(DiskExists):
+        agent.ask(lambda client: client.restore_disk(UID, archive))
+    agent.ask(lambda client: client.delete_archive(url))
+    assert list((tmp_path / "archives" / "web-1").iterdir()) == []
+
+
+def test_an_upload_that_fails_leaves_the_guest_its_disk(hypervisor: tuple[Agent, Host, Helper], tmp_path: Path) -> None:
+    agent, _, helper = hypervisor
+    agent.ask(lambda client: client.apply(agent.snapshot(1, PORT)))
+    until((helper.disks / UID.hex / "content" / "boots").exists, "the guest has started")
+    agent.ask(
+        lambda client: client.apply(
+            wire.Delta(agent.node.id, 1, 1, 2, [], [wire.Tombstone(wire.EntryKey.of(PORT), uuid4())])
+        )
+    )
+    until(lambda: not (helper.disks / UID.hex / "running").exists(), "the guest has ended")
+    (tmp_path / "archives").write_text("no directory")
+    url = f"file://{tmp_path}/archives/web-1/2.tar"
+
+    with pytest.raises(StoreUnreachable):
+        agent.ask(lambda client: client.archive_disk(UID, url))
+    with pytest.raises(DiskNotSettled):
+        agent.ask(lambda client: client.discard_disk(UID, url))
+    with pytest.raises(ArchiveUrl):
+        agent.ask(lambda client: client.archive_disk(UID, "file:///etc/web-1"))
+    assert (helper.disks / UID.hex / "content" / "boots").read_text() == "1\n"
 
 
 def test_an_agents_death_and_return_touch_no_traffic(hypervisor: tuple[Agent, Host, Helper]) -> None:

@@ -21,6 +21,8 @@ from dataplane.guests import GuestAddresses
 from dataplane.links import GATEWAY_MAC, Legs
 from dataplane.memory import Kernel, MemoryGuestAddresses, MemoryLegs, World
 from services.netagent import guest_helper
+from services.netagent.disks import Disk
+from services.netagent.guest import NOBODY
 from services.netagent.guests import HelperGuests
 from services.netagent.render import link_of
 from tests.kernel.hosts import Helper, Host, Within, hosts, needs_root, until
@@ -298,7 +300,7 @@ def test_the_guest_answers_on_all_its_addresses(linux: list[LinuxNode], helper: 
     for address in (PUBLIC, SIXTH):
         until(lambda target=address.ip: node.host.run(lambda: _echoes(str(target))), f"{address} echoes")  # type: ignore[misc]
     answer = node.host.run(lambda: _http(str(PUBLIC.ip)))
-    assert answer == {"name": "web-1", "addresses": [str(PUBLIC.ip), str(SIXTH.ip)]}
+    assert answer == {"name": "web-1", "addresses": [str(PUBLIC.ip), str(SIXTH.ip)], "boots": 1}
     assert f"src {PUBLIC.ip}" in inside(helper, leg.guest, "ip", "route", "show", "default")
     assert f"src {SIXTH.ip}" in inside(helper, leg.guest, "ip", "-6", "route", "show", "default")
 
@@ -339,6 +341,43 @@ def test_a_guest_without_leg_is_destroyed(linux: list[LinuxNode], helper: Helper
     linux[0].legs.drop(leg)
     until(lambda: not (helper.guests / leg.guest).exists(), "the guest is collected")
     until(lambda: not Path("/proc", process).exists(), "its process ends")
+
+
+@needs_root
+def test_a_disk_outlives_its_guest_and_is_free_when_the_guest_has_ended(
+    linux: list[LinuxNode], helper: Helper, leg: Leg
+) -> None:
+    disk = Disk(helper.disks, leg.guest)
+
+    def boots() -> str:
+        counted = disk.content / "boots"
+        return counted.read_text().strip() if counted.exists() else ""
+
+    for count, node in enumerate((linux[0], linux[1]), 1):
+        node.legs.put(leg)
+        assert disk.in_use
+        until(lambda count=count: boots() == str(count), "the guest has counted its start")  # type: ignore[misc]
+        process = (helper.guests / leg.guest / "pid").read_text()
+        node.legs.drop(leg)
+        until(lambda: not disk.in_use, "the guest has ended")
+        assert not Path("/proc", process).exists(), "it may still write"
+    assert disk.content.stat().st_uid == NOBODY
+
+
+@needs_root
+def test_a_disk_whose_host_was_switched_off_is_free_when_its_leg_is_dropped(
+    linux: list[LinuxNode], helper: Helper, leg: Leg
+) -> None:
+    disk = Disk(helper.disks, leg.guest)
+    linux[0].legs.put(leg)
+    helper.kill()
+    guest_helper.destroy_all(helper.guests)  # as a reboot leaves it
+    helper.start()
+    assert disk.in_use, "another host cannot know that the guest has ended"
+
+    linux[0].legs.drop(leg)
+
+    assert not disk.in_use
 
 
 def _echoes(address: str) -> bool:
