@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from ipaddress import ip_interface
 from uuid import UUID
@@ -12,8 +12,7 @@ from services.placement import modes, snapshot
 from services.placement.conversion.steps import CONVERSIONS, Path, Stage, path
 from services.placement.model import Claim, Port, Prefix, Zone
 from services.placement.move import Kind, Passage, Step, announcer, seats
-from services.placement.node_addresses import host_of
-from services.placement.snapshot import UNANNOUNCED, FlexibleAddress, NodeBound, PortFacts, Sequenced
+from services.placement.snapshot import UNANNOUNCED, FlexibleAddress, PortFacts, Sequenced
 from services.placement.store import entries, instances, nodes
 from services.placement.store.operations import uuid_of
 
@@ -29,7 +28,7 @@ def path_of(port: Port) -> Path | None:
     """How far the central NAT, or its own hypervisor's, serves a port; None: it has no part in either."""
     if port.claim is not None and port.claim.kind in CONVERSIONS:
         return path(Stage[port.claim.step.upper()])
-    return {modes.NAT: path(Stage.NAT), modes.HOSTNAT: path(Stage.SWITCHED)}.get(port.mode)
+    return snapshot.settled_path(port.mode)
 
 
 def announced_prefixes(facts: PortFacts) -> list[Prefix]:
@@ -98,33 +97,18 @@ def port_facts(tx: Transaction, ports: Sequence[Port]) -> dict[UUID, PortFacts]:
                 )
                 for address in port.addresses
             ],
-            node_bound=_node_bound(port, sequences, {seat.node for seat in where[port.id]}),
+            node_bound=snapshot.node_bound(
+                port.mode,
+                [snapshot.Held(held.node_id, held.prefix, held.carried) for held in port.node_addresses],
+                {address.prefix for address in port.addresses},
+                where[port.id],
+                sequences,
+            ),
             gateways=(),
             endpoints=endpoints,
         )
         for port in ports
     }
-
-
-def _node_bound(port: Port, sequences: Mapping[Prefix, Sequenced], seated: Collection[UUID]) -> list[NodeBound]:
-    """The port's node-bound addresses that its guest has; one the ledger owns by now is a flexible address of it.
-
-    One that went along while the port was `hostnat` stays along when it is `nat` again.
-    """
-    mode = modes.MODES[port.mode]
-    flexible = {address.prefix for address in port.addresses}
-    held = sorted(port.node_addresses, key=lambda one: (one.prefix.version, int(one.prefix.network_address)))
-    return [
-        NodeBound(
-            one.node_id,
-            one.prefix,
-            host_of(one.prefix),
-            mode.rebinds and not one.carried and one.node_id in seated,
-            sequences.get(one.prefix, UNANNOUNCED),
-        )
-        for one in held
-        if mode.node_bound and one.prefix not in flexible
-    ]
 
 
 def _now(facts: PortFacts, sequences: Mapping[Prefix, Sequenced], gateways: Sequence[UUID]) -> PortFacts:

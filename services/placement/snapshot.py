@@ -6,14 +6,16 @@ addresses it has; nothing is patched.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
 from uuid import UUID
 
 from services.netagent import wire
-from services.placement.conversion.steps import Path
+from services.placement import modes
+from services.placement.conversion.steps import Path, Stage, path
 from services.placement.move import Seat, announcer
+from services.placement.node_addresses import host_of
 
 Prefix = IPv4Network | IPv6Network
 Interface = IPv4Interface | IPv6Interface
@@ -60,6 +62,46 @@ class NodeBound:
     host: Interface
     rebinds: bool
     sequence: Sequenced = UNANNOUNCED
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A node-bound address that a port holds, and whether it is to become the ledger's."""
+
+    node: UUID
+    prefix: Prefix
+    carried: bool
+
+
+def node_bound(
+    mode: str,
+    held: Sequence[Held],
+    flexible: Collection[Prefix],
+    seats: Sequence[Seat],
+    sequences: Mapping[Prefix, Sequenced],
+) -> list[NodeBound]:
+    """The node-bound addresses that a port's guest has; one that is `flexible` by now is the ledger's.
+
+    One that went along while the port was `hostnat` stays along when it is `nat` again.
+    """
+    of_mode = modes.MODES[mode]
+    seated = {seat.node for seat in seats}
+    return [
+        NodeBound(
+            one.node,
+            one.prefix,
+            host_of(one.prefix),
+            of_mode.rebinds and not one.carried and one.node in seated,
+            sequences.get(one.prefix, UNANNOUNCED),
+        )
+        for one in sorted(held, key=lambda one: (one.prefix.version, int(one.prefix.network_address)))
+        if of_mode.node_bound and one.prefix not in flexible
+    ]
+
+
+def settled_path(mode: str) -> Path | None:
+    """How far the central NAT, or its own hypervisor's, serves a port that is not being converted."""
+    return {modes.NAT: path(Stage.NAT), modes.HOSTNAT: path(Stage.SWITCHED)}.get(mode)
 
 
 @dataclass(frozen=True, slots=True)

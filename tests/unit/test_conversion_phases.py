@@ -115,16 +115,44 @@ def test_what_pauses_a_conversion_by_itself(phase: Phase, facts: dict[str, objec
 
 
 @pytest.mark.parametrize(
-    ("mode", "state"),
+    ("mode", "busy", "room", "state"),
     [
-        (None, PortState.GONE),
-        (modes.HOSTNAT, PortState.VERIFIED),
-        (modes.ROUTED, PortState.ADOPTED),
-        (modes.ISOLATED, PortState.ADOPTED),
+        (modes.NAT, False, True, PortState.CONVERTING),
+        (modes.NAT, False, False, PortState.WAITING),
+        (modes.NAT, True, True, PortState.WAITING),
+        (None, False, False, PortState.GONE),
+        (modes.HOSTNAT, True, False, PortState.VERIFIED),
+        (modes.ROUTED, False, True, PortState.ADOPTED),
+        (modes.ISOLATED, False, True, PortState.ADOPTED),
     ],
 )
-def test_a_port_that_was_faster_needs_no_turn(mode: str | None, state: PortState) -> None:
-    assert phases.state_without_turn(mode) is state
+def test_a_port_gets_its_turn_unless_it_was_faster(mode: str | None, busy: bool, room: bool, state: PortState) -> None:
+    assert phases.turn(mode, busy=busy, room=room) is state
+
+
+def test_what_was_counted_before_it_was_first_read_is_not_ours() -> None:
+    assert phases.misdelivered({"hypervisor-1": 3}, {}) == ({"hypervisor-1": 3}, [])
+    known = {"hypervisor-1": 3}
+    assert phases.misdelivered({"hypervisor-1": 4, "hypervisor-2": 9}, known) == (
+        {"hypervisor-1": 3, "hypervisor-2": 9},
+        ["hypervisor-1"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("phase", "routed", "stack"),
+    [
+        (Phase.DUAL, 0, "dual"),
+        (Phase.CANARY, 0, None),
+        (Phase.DRAINING, 0, "routed"),
+        (Phase.ABORTING, 0, "nat"),
+        (Phase.ABORTED, 1, "dual"),
+    ],
+)
+def test_an_abort_gives_the_stack_back_unless_a_guest_has_its_address_itself(
+    phase: Phase, routed: int, stack: str | None
+) -> None:
+    assert phases.stack_at(phase, "nat", routed) == stack
 
 
 def test_rate_and_end_come_from_what_was_done() -> None:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from services.placement import modes
-from services.placement.conversion.steps import Reason
+from services.placement.conversion.steps import CONVERT, Reason
 
 T = TypeVar("T")
 
@@ -73,11 +73,24 @@ class PortState(enum.StrEnum):
 CONVERTED = frozenset({PortState.VERIFIED, PortState.ADOPTED, PortState.SEALED, PortState.GONE})
 
 
-def state_without_turn(mode: str | None) -> PortState:
-    """Where a port is that is no NAT port any more: its owner was faster, or it is deleted (None)."""
+def turn(mode: str | None, *, busy: bool, room: bool) -> PortState:
+    """Where a port of the current wave goes that has not begun: on its way if there is `room` for one more.
+
+    `mode` None: it is deleted. One that is no NAT port any more, for its owner was faster, is at its end. `busy`:
+    something else is changing it.
+    """
     if mode is None:
         return PortState.GONE
-    return PortState.VERIFIED if mode == modes.HOSTNAT else PortState.ADOPTED
+    if mode != modes.NAT:
+        return PortState.VERIFIED if mode == modes.HOSTNAT else PortState.ADOPTED
+    return PortState.CONVERTING if room and not busy else PortState.WAITING
+
+
+def state_at_end(kind: str, *, failed: bool) -> PortState:
+    """Where a port is when its conversion, or its way back, is done. `failed`: that is why it went back."""
+    if kind == CONVERT:
+        return PortState.VERIFIED
+    return PortState.FAILED if failed else PortState.WAITING
 
 
 CANARY_FAILURES = 2
@@ -178,6 +191,14 @@ def alarms(phase: Phase, facts: ZoneFacts) -> list[Reason]:
     return found
 
 
+def misdelivered(counted: Mapping[str, int], known: Mapping[str, int]) -> tuple[dict[str, int], list[str]]:
+    """What to remember of counters, and the hypervisors where more was counted than is known.
+
+    What was counted before a counter was first read is not ours.
+    """
+    return {**counted, **known}, [name for name, count in counted.items() if count > known.get(name, count)]
+
+
 @dataclass(frozen=True, slots=True)
 class Advance:
     """Go on to `phase`."""
@@ -232,6 +253,21 @@ def _waiting(phase: Phase, facts: ZoneFacts) -> Wait | None:
             return Wait("conversion.restarts", f"{facts.unadopted} guests are to be restarted", "they are")
         case Phase.ABORTING if facts.reverting:
             return Wait("conversion.aborting", f"{facts.reverting} ports are not yet back", "they are")
+    return None
+
+
+def stack_at(phase: Phase, from_stack: str, routed_ports: int) -> str | None:
+    """The stack that a zone has from `phase` on; None: the one it has.
+
+    What is routed by now stays so when it is aborted: no guest is restarted by us for a way back.
+    """
+    match phase:
+        case Phase.DUAL:
+            return "dual"
+        case Phase.DRAINING:
+            return "routed"
+        case Phase.ABORTING | Phase.ABORTED:
+            return "dual" if routed_ports else from_stack
     return None
 
 

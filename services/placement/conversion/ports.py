@@ -16,7 +16,7 @@ import structlog
 from common.db import Database, Transaction
 from common.errors import Unavailable
 from services.placement import bells, modes, move
-from services.placement.conversion import prechecks, steps
+from services.placement.conversion import phases, prechecks, steps
 from services.placement.conversion.observer import Observer, Tried
 from services.placement.conversion.phases import PortState
 from services.placement.conversion.steps import (
@@ -42,8 +42,6 @@ from services.placement.sync import NodeSync, describe
 log = structlog.get_logger()
 
 LARGEST = 200  # ports in one transaction
-
-NEEDS_EDGE = {(CONVERT, Stage.ANNOUNCED), (CONVERT, Stage.SWITCHED), (REVERT, Stage.PREPARED)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +101,9 @@ class PortConversions:
         if not stages:
             return Outside(stages)
         zone = ports[0].instance.zone
-        asked = [port for port in ports if stages[port.id] in NEEDS_EDGE and port.node_id]
+        asked = [port for port in ports if steps.asks_edge(*stages[port.id]) and port.node_id]
         new = [port for port in ports if stages[port.id] == (CONVERT, Stage.NAT)]
-        tried = [port for port in ports if stages[port.id] in {(CONVERT, Stage.CHECKED), (CONVERT, Stage.SWITCHED)}]
+        tried = [port for port in ports if steps.tries_guest(*stages[port.id])]
         try:
             edge = self._edges.view(
                 zone,
@@ -215,7 +213,7 @@ def _facts(port: Port, claim: Claim, behind: Behind, outside: Outside) -> Facts:
     gateways = describe([(node, failure) for node, failure in behind if node.role == "gateway"])
     now = datetime.now(UTC)
     node = port.node_id
-    watched = _watched(port) if outside.stages[port.id] in NEEDS_EDGE and node and not outside.edge_unknown else []
+    watched = _watched(port) if steps.asks_edge(*outside.stages[port.id]) and node and not outside.edge_unknown else []
     sends_here = not watched
     if watched and node:
         ask = outside.edge.all_send if claim.kind == CONVERT else outside.edge.any_sends
@@ -268,10 +266,9 @@ def _finish(port: Port, claim: Claim, operation: Operation, row: PortConversion 
         operation.succeed(result)
     if row is None:
         return
+    row.state = phases.state_at_end(claim.kind, failed=bool(failure))
     if claim.kind == CONVERT:
-        _leave(row, PortState.VERIFIED)
+        row.reasons = []
         row.verified_at = datetime.now(UTC)
         row.probes_sent += tried.sent
         row.probes_lost += tried.lost
-    else:
-        row.state = PortState.FAILED if failure else PortState.WAITING

@@ -114,6 +114,16 @@ class Done:
 Decision = Advance | Wait | Blocked | RollBack | Done
 
 
+def asks_edge(kind: str, stage: Stage) -> bool:
+    """Whether this stage waits for what the edge's kernel does."""
+    return (kind, stage) in {(CONVERT, Stage.ANNOUNCED), (CONVERT, Stage.SWITCHED), (REVERT, Stage.PREPARED)}
+
+
+def tries_guest(kind: str, stage: Stage) -> bool:
+    """Whether the guest is tried at this stage: before its path changes, and after."""
+    return (kind, stage) in {(CONVERT, Stage.CHECKED), (CONVERT, Stage.SWITCHED)}
+
+
 def next_step(kind: str, stage: Stage, facts: Facts) -> Decision:
     """What follows `stage` for a claim of `kind`, CONVERT or REVERT."""
     return forward(stage, facts) if kind == CONVERT else backward(stage, facts)

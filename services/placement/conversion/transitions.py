@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from common.db import Transaction
 from services.placement import bells, modes
-from services.placement.conversion.phases import Phase, PortState
+from services.placement.conversion.phases import Phase, PortState, stack_at
 from services.placement.conversion.steps import Reason
 from services.placement.desired import derive_zone
 from services.placement.model import Conversion, Operation, Port, PortConversion, Wave, Zone
@@ -30,24 +30,20 @@ def enter(tx: Transaction, conversion: Conversion, operation: Operation, zone: Z
     conversion.phase, conversion.phase_at = phase, datetime.now(UTC)
     conversion.revision += 1
     match phase:
-        case Phase.DUAL:
-            set_stack(tx, zone, "dual", operation)
         case Phase.NO_NEW_NAT:
             zone.nat_closed = True
             zone.revision += 1
         case Phase.TAIL:
             queue_tail(tx, conversion)
-        case Phase.DRAINING:
-            set_stack(tx, zone, "routed", operation)
         case Phase.DONE:
             for gateway in nodes.nodes_of_zone(tx, zone.name, "gateway"):
                 gateway.admin_state = "disabled"
                 gateway.revision += 1
         case Phase.ABORTING | Phase.ABORTED:
             zone.nat_closed = False
-            # What is routed by now stays so: no guest is restarted by us for a way back.
-            stays = conversions.count_in(tx, zone.name, modes.ROUTED)
-            set_stack(tx, zone, "dual" if stays else conversion.from_stack, operation)
+    routed = conversions.count_in(tx, zone.name, modes.ROUTED)
+    if (stack := stack_at(phase, conversion.from_stack, routed)) is not None:
+        set_stack(tx, zone, stack, operation)
     if phase.over:
         operation.succeed({**(operation.result or {}), "phase": phase, "stack": zone.stack})
     else:

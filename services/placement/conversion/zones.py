@@ -190,9 +190,9 @@ def _facts(tx: Transaction, conversion: Conversion, outside: Outside) -> ZoneFac
     counts = conversions.counts(tx, conversion.id)
     wave = _current(tx, conversion)
     before = datetime.now(UTC) - timedelta(seconds=OVERDUE_S)
-    known = conversion.wrong_tenant_packets
-    if outside.wrong_tenant.keys() - known.keys():  # counted since their agents began: what came before is not ours
-        conversion.wrong_tenant_packets = known = {**outside.wrong_tenant, **known}
+    conversion.wrong_tenant_packets, misdelivered = phases.misdelivered(
+        outside.wrong_tenant, conversion.wrong_tenant_packets
+    )
     members = nodes.nodes_of_zone(tx, conversion.zone)
     return ZoneFacts(
         uncarried=conversions.uncarried(tx, conversion.zone) if phase is Phase.PLANNED else 0,
@@ -210,7 +210,7 @@ def _facts(tx: Transaction, conversion: Conversion, outside: Outside) -> ZoneFac
         reverting=conversions.unreverted(tx, conversion.zone) if phase is Phase.ABORTING else 0,
         stale_nodes=[node.name for node in members if _stale(node)],
         nodes=len(members),
-        wrong_tenant=[name for name, count in outside.wrong_tenant.items() if count > known.get(name, 0)],
+        wrong_tenant=misdelivered,
         duplicates=outside.duplicates,
         failures=sum(found.get(PortState.FAILED, 0) for found in counts.values()),
         failure_budget=conversion.failure_budget,
@@ -244,14 +244,16 @@ def _give_turns(tx: Transaction, conversion: Conversion) -> bool:
     ended = False
     for row in due:
         port = ports.get(row.port_id)
-        if port is None or port.mode != modes.NAT:
-            row.state, row.reasons, ended = phases.state_without_turn(port.mode if port else None), [], True
-        elif port.claim is not None:
-            text = f"it is being changed by {port.claim.operation_id}"
-            row.reasons = [{"code": "conversion.busy", "text": text, "remedy": "wait for it"}]
-        elif room > 0:
+        claim = port.claim if port else None
+        to = phases.turn(port.mode if port else None, busy=claim is not None, room=room > 0)
+        if port is not None and to is PortState.CONVERTING:
             room -= 1
             _begin(tx, row, port, CONVERT, Stage.NAT.name.lower(), f"{conversion.id}/{wave.number}")
+        elif to is not PortState.WAITING:
+            row.state, row.reasons, ended = to, [], True
+        elif claim is not None:
+            text = f"it is being changed by {claim.operation_id}"
+            row.reasons = [{"code": "conversion.busy", "text": text, "remedy": "wait for it"}]
     return ended
 
 
