@@ -154,6 +154,10 @@ def router(
             raise NotAHypervisor("this node has no guests' disks")
         return archives
 
+    @private.get("/ports/{port}/disk", operation_id="getDisk", tags=["hypervisor"])
+    def get_disk(port: UUID) -> wire.DiskState:
+        return disks().look(guest_name(port))
+
     @private.post("/ports/{port}/disk:archive", operation_id="archiveDisk", tags=["hypervisor"])
     async def archive_disk(port: UUID, body: ArchiveName) -> wire.DiskArchive:
         guest, store = guest_name(port), disks()

@@ -37,7 +37,7 @@ from services.netagent.errors import (
     StoreUnreachable,
 )
 from services.netagent.transfers import Pulse
-from services.netagent.wire import DiskArchive
+from services.netagent.wire import DiskArchive, DiskState
 
 BLOCK_BYTES: Final = 1 << 20
 _NAME: Final = re.compile(r"(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+")  # below a root
@@ -51,6 +51,11 @@ class Archives:
         self._directory = directory
         self._roots = tuple(root.rstrip("/") for root in roots)
         self._node = node
+
+    def look(self, guest: str) -> DiskState:
+        disk = Disk(self._directory, guest)
+        settled = _settled(disk)
+        return DiskState(exists=disk.exists, in_use=disk.in_use, archived_at=settled and settled.url)
 
     def archive(self, guest: str, url: str, pulse: Pulse) -> DiskArchive:
         """Put the disk's content at `url`; the disk stays. Repeated, it answers the same until a guest has run on it.

@@ -43,6 +43,7 @@ from services.netagent.wire import (
     Changes,
     Delta,
     DiskArchive,
+    DiskState,
     EdgeRoute,
     Observed,
     PortTraffic,
@@ -204,6 +205,10 @@ class AgentClient(ServiceClient):
     def observed(self) -> Observed:
         """Reverse path filters, and what became of packets: any node."""
         return Observed.model_validate_json(self.request("GET", "/observed").content)
+
+    def disk(self, port: UUID) -> DiskState:
+        """The port's disk: on shared storage the same from every node. A guest may end after its port was withdrawn."""
+        return DiskState.model_validate_json(self.request("GET", f"/ports/{port}/disk").content)
 
     def archive_disk(self, port: UUID, url: str) -> DiskArchive:
         """Put the port's disk at `url`, a name of this stop alone; the disk stays, settled, until a guest starts on it.

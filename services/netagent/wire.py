@@ -561,6 +561,14 @@ class Observed(BaseModel):
     `dataplane.nat.VERDICTS`, at an edge none."""
 
 
+class DiskState(BaseModel):
+    """A port's disk, as it is seen from a node."""
+
+    exists: bool
+    in_use: bool  # a guest runs on it, or ran when its host died
+    archived_at: str | None  # the URL that holds the same; null when none does
+
+
 class DiskArchive(BaseModel):
     """A guest's disk in an object store: what `archive` answers, and `restore` takes."""
 

@@ -31,7 +31,7 @@ from services.netagent.errors import (
     StoreUnreachable,
 )
 from services.netagent.transfers import Pulse, Transfers
-from services.netagent.wire import DiskArchive
+from services.netagent.wire import DiskArchive, DiskState
 
 GUEST = "0123456789abcdef0123456789abcdef"
 
@@ -147,6 +147,16 @@ def test_all_may_be_repeated_until_a_guest_starts(tmp_path: Path, root: str) -> 
         here.discard(GUEST, url)
     assert (disk.content / "file").read_text() == "written since"
     assert here.archive(GUEST, f"{root}/web-1/9.tar", Pulse()).digest != archive.digest
+
+
+def test_a_disks_state_is_what_its_guest_and_its_archive_made_it(tmp_path: Path) -> None:
+    here, url = node(tmp_path, "memory://store"), "memory://store/a"
+    assert here.look(GUEST) == DiskState(exists=False, in_use=False, archived_at=None)
+    disk = written(tmp_path)
+    here.archive(GUEST, url, Pulse())
+    assert here.look(GUEST) == DiskState(exists=True, in_use=False, archived_at=url)
+    disk.begin()
+    assert here.look(GUEST) == DiskState(exists=True, in_use=True, archived_at=None)
 
 
 def test_only_what_lies_at_that_url_is_discarded(tmp_path: Path, root: str) -> None:

@@ -469,7 +469,7 @@ def test_a_guest_that_was_stopped_finds_its_disk_again_where_it_starts(
 
     gone = [wire.Tombstone(wire.EntryKey.of(entry), uuid4()) for entry in (PORT, address)]
     agent.ask(lambda client: client.apply(wire.Delta(agent.node.id, 1, 2, 3, [], gone)))
-    until(lambda: not (helper.disks / UID.hex / "running").exists(), "the guest has ended")
+    until(lambda: not agent.ask(lambda client: client.disk(UID)).in_use, "the guest has ended")
     archive = agent.ask(lambda client: client.archive_disk(UID, url))
     assert (archive.url, archive.left_out) == (url, 1)
     agent.ask(lambda client: client.discard_disk(UID, url))
