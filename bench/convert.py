@@ -46,7 +46,7 @@ def measure(name: str, hypervisors: int, ports: int, **plan: Any) -> dict[str, F
         api = ServiceClient(current.apis["placement"], lambda: plane.operator(current), timeout_s=600)
         _supply(current)
         guests.make(current, current.plan.zones[0].name, ports)
-        bootstrap.wait_until_up(current, plane.operator(current))
+        bootstrap.wait_until_up(current.apis, plane.operator(current), str(current.plan.paths.log))
         before = processor_seconds(current)
         conversion, watched = _convert(current, api, ports, plan)
         spent = {key: value - before[key] for key, value in processor_seconds(current).items()}

@@ -62,8 +62,8 @@ def _start(current: State) -> None:
     operations.migrate_schemas(current)
     supervision.start([process.name for process in everything])
     operations.wait_for_services(current)
-    bootstrap.register(current, operator(current))
-    bootstrap.wait_until_up(current, operator(current))
+    bootstrap.register(current.apis, plan, current.stack, operator(current))
+    bootstrap.wait_until_up(current.apis, operator(current), str(plan.paths.log))
 
 
 def operator(current: State) -> str:

@@ -205,7 +205,7 @@ def _edge(plan: Plan, zone: Zone) -> Machine:
             Rule(4, 98, 254, str(PRIVATE), str(PRIVATE)),
             Rule(4, 99, WAY_OUT, str(PRIVATE)),
         ),
-        nft=_nft_edge(plan.management, zone.uplink.edge_name),
+        nft=_nft_edge(plan.management, zone.controllers, zone.uplink.edge_name),
     )
 
 
@@ -228,7 +228,7 @@ def _gateway(plan: Plan, zone: Zone, node: Node) -> Machine:
         checksummed=(public.name, private.name),
         commands=tuple(commands),
         rules=(),
-        nft=_table(BASELINE_TABLE, _fabric_only(plan.management)),
+        nft=_table(BASELINE_TABLE, _fabric_only(plan.management, zone.controllers)),
     )
 
 
@@ -267,15 +267,18 @@ def _hypervisor(plan: Plan, zone: Zone, node: Node) -> Machine:
             Rule(4, 100, FORWARDING),
             Rule(6, 100, FORWARDING),
         ),
-        nft=_table(BASELINE_TABLE, _fabric_only(plan.management), _guest_chains(plan.management, zone)),
+        nft=_table(
+            BASELINE_TABLE, _fabric_only(plan.management, zone.controllers), _guest_chains(plan.management, zone)
+        ),
     )
 
 
-def _fabric_only(management: IPv4Network) -> str:
+def _fabric_only(management: IPv4Network, controllers: IPv4Network) -> str:
     return f"""\
     chain host {{
         type filter hook input priority filter; policy accept;
         ip daddr {management} iifname != {{ "mgmt0", "lo" }} drop
+        iifname "mgmt0" ip saddr != {controllers} drop
         ip saddr != {FABRIC4} iifname != "lo" tcp dport {{ {LOCAL_BGP_PORTS} }} drop
         ip saddr != {FABRIC4} iifname != "lo" udp dport {{ {LOCAL_BGP_PORTS}, {VXLAN_PORT} }} drop
         ip6 saddr != {FABRIC6} iifname != "lo" tcp dport {{ {LOCAL_BGP_PORTS} }} drop
@@ -315,7 +318,7 @@ def _table(name: str, *chains: str) -> str:
     return f"table inet {name} {{ }}\ndelete table inet {name}\ntable inet {name} {{\n{body}\n}}\n"
 
 
-def _nft_edge(management: IPv4Network, uplink: str) -> str:
+def _nft_edge(management: IPv4Network, controllers: IPv4Network, uplink: str) -> str:
     inner = f"{{ {PRIVATE}, {management}, {FABRIC4}, 169.254.0.0/16 }}"
     chains = f"""\
     chain from_internet {{
@@ -341,7 +344,7 @@ def _nft_edge(management: IPv4Network, uplink: str) -> str:
     set links { type ifname; }
     chain received { type filter hook prerouting priority -400; policy accept; iifname @links drop; }
     chain sent { type filter hook postrouting priority 400; policy accept; oifname @links drop; }"""
-    return _table(BASELINE_TABLE, _fabric_only(management), chains) + _table(CUT_TABLE, cut)
+    return _table(BASELINE_TABLE, _fabric_only(management, controllers), chains) + _table(CUT_TABLE, cut)
 
 
 def vxlan_mac(endpoint: IPv4Address) -> str:

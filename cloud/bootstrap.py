@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import httpx
 
-from cloud.plan import REGION, Node, Role, Zone
-from cloud.state import State
+from cloud.plan import REGION, Node, Plan, Role, Stack, Zone
 from common.errors import DomainError, Unavailable
 from common.http import ServiceClient
 
@@ -64,18 +63,18 @@ def _items(get: Callable[[str], Any], path: str) -> list[dict[str, Any]]:
             return found
 
 
-def register(state: State, operator_token: str) -> None:
+def register(apis: Mapping[str, str], plan: Plan, stack: Stack, operator_token: str) -> None:
     """Raises DomainError."""
-    placement = _Api(state.apis["placement"], lambda: operator_token)
-    ipam = _Api(state.apis["ipam"], lambda: operator_token)
+    placement = _Api(apis["placement"], lambda: operator_token)
+    ipam = _Api(apis["ipam"], lambda: operator_token)
     try:
         stacks = {zone["name"]: zone["stack"] for zone in placement.items("/placement/v1/zones")}
-        for zone in state.plan.zones:
+        for zone in plan.zones:
             # A zone that was converted keeps its new stack; asking again mends a zone the ledger never heard of.
-            wanted = {"region": REGION, "stack": stacks.get(zone.name, state.stack)}
+            wanted = {"region": REGION, "stack": stacks.get(zone.name, stack)}
             placement.call("PUT", f"/placement/v1/zones/{zone.name}", wanted)
-        _register_pools(ipam, state.plan.zones)
-        for node in state.plan.nodes:
+        _register_pools(ipam, plan.zones)
+        for node in plan.nodes:
             placement.call("PUT", f"/placement/v1/nodes/{node.id}", _node(node))
         known = {flavor["name"] for flavor in placement.items("/placement/v1/flavors")}
         for flavor in FLAVORS:
@@ -117,9 +116,9 @@ def _node(node: Node) -> dict[str, Any]:
     return body
 
 
-def conditions(state: State, operator_token: str) -> dict[str, str]:
+def conditions(apis: Mapping[str, str], operator_token: str) -> dict[str, str]:
     """Placement's view of each node by name; empty when it does not answer."""
-    placement = ServiceClient(state.apis["placement"], lambda: operator_token, timeout_s=2)
+    placement = ServiceClient(apis["placement"], lambda: operator_token, timeout_s=2)
     try:
         nodes = _items(lambda page: placement.request("GET", page).json(), "/placement/v1/nodes?limit=200")
     except DomainError:
@@ -129,15 +128,15 @@ def conditions(state: State, operator_token: str) -> dict[str, str]:
     return {node["name"]: node["condition"] for node in nodes}
 
 
-def wait_until_up(state: State, operator_token: str) -> None:
+def wait_until_up(apis: Mapping[str, str], operator_token: str, logs: str) -> None:
     """Until placement has heard every node's agent and each holds what it should. Raises NodesSilent."""
-    placement = _Api(state.apis["placement"], lambda: operator_token)
+    placement = _Api(apis["placement"], lambda: operator_token)
     ends = time.monotonic() + PATIENCE_S
     try:
         while waiting := [node for node in placement.items("/placement/v1/nodes") if not _ready(node)]:
             if time.monotonic() > ends:
                 names = ", ".join(node["name"] for node in waiting)
-                raise NodesSilent(f"not up within {PATIENCE_S:.0f} s: {names}; see {state.plan.paths.log}")
+                raise NodesSilent(f"not up within {PATIENCE_S:.0f} s: {names}; see {logs}")
             time.sleep(0.1)
     finally:
         placement.close()

@@ -33,6 +33,14 @@ def build(plan: Plan) -> None:
             _configure(machine, observe=machine.namespace not in fresh)
 
 
+def configure_here(machine: Machine) -> None:
+    """Make the namespace we are in what `machine` says, whose links to others are there. Raises CommandFailed."""
+    _write_sysctls(machine.sysctls)
+    have = _links()
+    _batch([f"link add {name} {arguments}" for name, arguments in machine.devices if name not in have])
+    _configure(machine, observe=True)
+
+
 def remove(name: str) -> list[str]:
     """Remove the namespaces of cloud `name` with all their links, however many there are. Returns their names."""
     found = present(name)
@@ -72,7 +80,8 @@ def heal_management(plan: Plan, node: Node) -> None:
     run(["ip", "-netns", plan.control, "link", "set", node.management_port, "up"])
 
 
-def _change_cut(plan: Plan, node: Node, verb: str) -> None:
+def cut_elements(plan: Plan, node: Node, verb: str) -> str:
+    """What nft is told at the edge, to `add` the node's links to those that are cut, or to `delete` them."""
     # The edge's own links are its whole zone's: cutting it cuts all of that, the internet included.
     zone = plan.zone(node.zone)
     links = [link.edge_name for link in node.links] or [
@@ -80,13 +89,17 @@ def _change_cut(plan: Plan, node: Node, verb: str) -> None:
         *(link.edge_name for other in zone.nodes for link in other.links),
     ]
     elements = ", ".join(f'"{link}"' for link in links)
-    with entered(zone.edge.namespace):
-        run(["nft", "-f", "-"], f"{verb} element inet {CUT_TABLE} links {{ {elements} }}\n")
+    return f"{verb} element inet {CUT_TABLE} links {{ {elements} }}"
 
 
-def _links(namespace: str) -> dict[str, str]:
-    """The namespace's links, with their aliases."""
-    rows = json.loads(run(["ip", "-netns", namespace, "-json", "link"]) or "[]")
+def _change_cut(plan: Plan, node: Node, verb: str) -> None:
+    with entered(plan.zone(node.zone).edge.namespace):
+        run(["nft", cut_elements(plan, node, verb)])
+
+
+def _links(namespace: str = "") -> dict[str, str]:
+    """The links of a namespace, or of the one we are in, with their aliases."""
+    rows = json.loads(run(["ip", *(["-netns", namespace] if namespace else []), "-json", "link"]) or "[]")
     return {row["ifname"]: row.get("ifalias", "") for row in rows}
 
 
@@ -119,7 +132,7 @@ def _configure(machine: Machine, *, observe: bool) -> None:
     if observe:
         present_rules = {_rule_key(row, family) for family in (4, 6) for row in _rules(family)}
         rules = tuple(rule for rule in rules if (rule.family, rule.priority) not in present_rules)
-    links = _links(machine.namespace) if observe else {}
+    links = _links() if observe else {}
     fenced = {f"link set {name} up" for name, alias in links.items() if alias.startswith(FENCED)}
     _batch([line for line in machine.commands if line not in fenced])
     for family in (4, 6):

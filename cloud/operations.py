@@ -137,9 +137,10 @@ def up(
         supervision.start([process.name for process in everything])
         wait_for_services(current)
         progress("zones, nodes, pools and flavours" if plan.more_zones else "zone, nodes, pools and flavours")
-        bootstrap.register(current, token(current.name, roles=("operator",), project=DEFAULT_PROJECT))
+        operator = token(current.name, roles=("operator",), project=DEFAULT_PROJECT)
+        bootstrap.register(current.apis, plan, current.stack, operator)
         progress("nodes answer")
-        bootstrap.wait_until_up(current, token(current.name, roles=("operator",), project=DEFAULT_PROJECT))
+        bootstrap.wait_until_up(current.apis, operator, str(paths.log))
     return status(name)
 
 
@@ -165,7 +166,7 @@ def status(name: str = DEFAULT_NAME) -> CloudStatus:
         listed = []
     running = {process.name for process in listed if process.state == "running"}
     whole = bool(listed) and len(running) == len(listed)
-    conditions = bootstrap.conditions(current, token(name, roles=("operator",))) if "placement" in running else {}
+    conditions = bootstrap.conditions(current.apis, token(name, roles=("operator",))) if "placement" in running else {}
     return CloudStatus(
         name=name,
         state="running" if whole else ("degraded" if listed else "stopped"),

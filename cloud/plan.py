@@ -1,4 +1,4 @@
-"""What a local cloud consists of: zones, nodes, links, addresses, prefixes. Pure: from a name and a size per zone.
+"""What a cloud in namespaces or containers consists of: zones, nodes, links, addresses, prefixes. Pure.
 
 Addresses do not depend on the cloud's name: every cloud lives in namespaces of its own. Names visible on the host
 (`ip netns`, directories) bear the cloud's name. Nor does a zone depend on those after it: its nodes, ids and addresses
@@ -135,6 +135,7 @@ class Zone:
     hypervisor_count: int
     gateway_count: int
     alone: bool = True  # in its cloud: then all public space is its own
+    bridged: bool = False  # each link lies in a /29 of a container engine, which takes the first address itself
 
     def __post_init__(self) -> None:
         if not 1 <= self.hypervisor_count <= MAX_HYPERVISORS:
@@ -168,6 +169,13 @@ class Zone:
     def control_address(self) -> IPv4Interface:
         """The control processes' address in its management network."""
         return IPv4Interface((self.management[1], self.management.prefixlen))
+
+    @property
+    def controllers(self) -> IPv4Network:
+        """The control processes' addresses in its management network: a node listens to nobody else there."""
+        if self.bridged:
+            return IPv4Network((int(self.management[224]), 27))
+        return IPv4Network(self.control_address.ip)
 
     @property
     def public4(self) -> IPv4Network:
@@ -259,7 +267,8 @@ class Zone:
 
     def _fabric_link(self, name: str, edge_name: str, number: int, side: int) -> Link:
         """A link between the edge and a node; its IPv6 addresses end in its IPv4 ones, so either names the node."""
-        four = IPv4Network(f"172.31.{number}.{4 * self._offset + 2 * side}/31")
+        pair = 2 * self._offset + side
+        four = IPv4Network(f"172.31.{number}.{8 * pair + 2 if self.bridged else 2 * pair}/31")
         six = IPv6Network(f"fd00:31:{self._offset}{side}:{number}::/64")
         return Link(
             name=name,
@@ -340,6 +349,7 @@ class Plan:
     hypervisor_count: int = 3  # of the first zone
     gateway_count: int = 2
     more_zones: tuple[tuple[int, int], ...] = ()  # hypervisors and gateways of each zone after the first
+    bridged: bool = False  # as in Zone
 
     def __post_init__(self) -> None:
         if not _NAMES.fullmatch(self.name):
@@ -351,7 +361,8 @@ class Plan:
     @cached_property
     def zones(self) -> tuple[Zone, ...]:
         sizes = ((self.hypervisor_count, self.gateway_count), *self.more_zones)
-        return tuple(Zone(self.name, number, *size, alone=len(sizes) == 1) for number, size in enumerate(sizes, 1))
+        alone = len(sizes) == 1
+        return tuple(Zone(self.name, number, *size, alone, self.bridged) for number, size in enumerate(sizes, 1))
 
     @property
     def paths(self) -> Paths:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,7 +75,7 @@ class Postgres:
         """The database, and each service's role and schema. Repeating it changes nothing but the passwords."""
         if DATABASE not in self._sql("postgres", "SELECT datname FROM pg_database").split():
             self._sql("postgres", f"CREATE DATABASE {DATABASE}")
-        self._sql(DATABASE, _provisioning(passwords))
+        self._sql(DATABASE, provisioning(passwords))
 
     def url(self, service: str, password: str) -> str:
         return f"postgresql+psycopg://{service}:{password}@/{DATABASE}?host={self.socket_directory}"
@@ -107,7 +108,8 @@ def _as_postgres(*options: str) -> list[str]:
     return ["setpriv", "--reuid", USER, "--regid", USER, "--init-groups", *options, "--"]
 
 
-def _provisioning(passwords: dict[str, str]) -> str:
+def provisioning(passwords: Mapping[str, str]) -> str:
+    """SQL for each service's role and schema in a database that is there. Repeating it changes but the passwords."""
     lines = [
         f"REVOKE ALL ON DATABASE {DATABASE} FROM PUBLIC;",
         "REVOKE ALL ON SCHEMA public FROM PUBLIC;",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from cloud import bird, namespaces
@@ -13,6 +15,9 @@ from cloud.plan import AGENT_PORT, FABRIC4, FABRIC6, Node, Paths, Plan, Role
 from cloud.postgres import Postgres
 from cloud.redis import Redis
 from cloud.state import State
+
+Placed = Callable[[list[str]], tuple[str, ...]]
+"""From a command to the one that runs it where it belongs."""
 
 PACKAGES = Path(__file__).resolve().parent.parent
 STORES, MACHINES, SERVICES = 1, 2, 3  # stages
@@ -37,9 +42,10 @@ def agent_name(node: Node) -> str:
 def manifest(state: State) -> Manifest:
     """Everything the supervisor of this cloud runs."""
     plan, paths = state.plan, state.plan.paths
-    processes = [*stores(state), _guest_helper(plan)]
+    processes = [*stores(state), guest_helper(paths, partial(inside, plan.control))]
     for node in plan.nodes:
-        processes += [_bird(plan, node), _agent(plan, node)]
+        here = partial(inside, node.namespace)
+        processes += [routing_daemon(node, paths, here), agent(plan, node, paths, Pki(paths.pki), here)]
     return Manifest(paths.run, paths.log, (*processes, *control(state)), dict(state.ports))
 
 
@@ -87,11 +93,10 @@ def stores(state: State) -> tuple[Process, ...]:
     )
 
 
-def _guest_helper(plan: Plan) -> Process:
-    paths = plan.paths
+def guest_helper(paths: Paths, placed: Placed) -> Process:
     return Process(
         GUEST_HELPER,
-        inside(plan.control, [sys.executable, "-m", "services.netagent.guest_helper"]),
+        placed([sys.executable, "-m", "services.netagent.guest_helper"]),
         {
             **python_environment(paths),
             "GODWIT_GUESTS_SOCKET": str(paths.guest_socket),
@@ -102,17 +107,15 @@ def _guest_helper(plan: Plan) -> Process:
     )
 
 
-def _bird(plan: Plan, node: Node) -> Process:
+def routing_daemon(node: Node, paths: Paths, placed: Placed) -> Process:
     """Killed, never asked to end: asked, it would withdraw its routes; killed, its neighbours keep them meanwhile.
 
     It goes before others: a keepalive of its BFD sessions is due every 50 ms, however busy the host is.
     """
-    directory = plan.paths.bird
-    control = directory / f"{node.name}.ctl"
-    argv = ["nice", "-n", "-15", *bird.command(directory / f"{node.name}.conf", control)]
+    control = paths.bird / f"{node.name}.ctl"
     return Process(
         bird_name(node),
-        inside(node.namespace, argv),
+        placed(["nice", "-n", "-15", *bird.command(paths.bird / f"{node.name}.conf", control)]),
         stage=MACHINES,
         stop_signal="SIGKILL",
         marker=control,
@@ -120,8 +123,7 @@ def _bird(plan: Plan, node: Node) -> Process:
     )
 
 
-def _agent(plan: Plan, node: Node) -> Process:
-    paths, pki = plan.paths, Pki(plan.paths.pki)
+def agent(plan: Plan, node: Node, paths: Paths, pki: Pki, placed: Placed) -> Process:
     identity = pki.node(node)
     settings = {
         "NODE": str(node.id),
@@ -152,7 +154,7 @@ def _agent(plan: Plan, node: Node) -> Process:
         }
     return Process(
         agent_name(node),
-        inside(node.namespace, [sys.executable, "-m", "services.netagent.app"]),
+        placed([sys.executable, "-m", "services.netagent.app"]),
         {**python_environment(paths), **{_variable("netagent", key): value for key, value in settings.items()}},
         stage=MACHINES,
     )
