@@ -30,6 +30,29 @@ demo: setup ## Start a cloud on this machine, tour it with real packets, and tak
 cloud: setup ## Start a cloud on this machine and leave it running (root)
 	@$(BIN)/godwit cloud up
 
+.PHONY: compose-up compose-down compose-demo compose-base compose-secrets compose-clean
+compose-up: setup ## Start the cloud in containers and leave it running
+	@$(BIN)/godwit --cloud compose cloud up
+
+compose-down: setup ## Remove its containers, networks, volumes and secrets
+	@$(BIN)/godwit --cloud compose cloud down
+
+compose-demo: setup ## Build and start the cloud in containers, tour it, take it down
+	@$(BIN)/godwit --cloud compose demo
+
+compose-base: ## Make stand-ins for the base images where no image registry can be reached (root)
+	@deploy/compose/base/build.sh
+
+compose-secrets: setup ## Make the secrets that are missing
+	@$(BIN)/python -m cloud.compose.secrets
+
+compose-clean: compose-down ## The same, and the images made here
+	@docker image rm --force godwit/service:0.1.0 godwit/node:0.1.0 > /dev/null
+
+.PHONY: test-compose
+test-compose: setup ## Build, start, tour and break the cloud in containers; starts an engine if none runs (root)
+	@deploy/compose/with-engine.sh $(BIN)/python -m pytest -q tests/compose
+
 .PHONY: test
 test: setup ## Run every test: unit, functional, simulation; kernel and end to end (as root)
 	@$(BIN)/python -m pytest -q -n 2 tests/unit tests/functional tests/simulation

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from cli.problems import CommandError, Usage
 from cloud import state
+from cloud.compose import layout
 from cloud.pki import ISSUER, Pki
 from common.auth import LIFETIME_S, ROLES, Principal, Signer
 from common.errors import NotFound
@@ -42,8 +43,15 @@ class Source:
             if missing:
                 raise Usage(f"{' and '.join(missing)} must be set as well", "access.incomplete")
             return Access(*(given[name] for name in VARIABLES))
-        found = self.local()
-        return Access(found.apis["ipam"], found.apis["placement"], self.token(self.project, frozenset({"operator"})))
+        apis = self._apis()
+        return Access(apis["ipam"], apis["placement"], self.token(self.project, frozenset({"operator"})))
+
+    def _apis(self) -> Mapping[str, str]:
+        if self.cloud == layout.NAME:
+            from cloud.compose import operations  # loading it takes longer than most commands take
+
+            return operations.apis()
+        return self.local().apis
 
     def local(self) -> state.State:
         """The local cloud that is meant. Raises CommandError, Usage."""
@@ -55,7 +63,11 @@ class Source:
             raise CommandError(f"the local cloud belongs to root: use sudo, or {HOW}", "cloud.root_needed") from error
 
     def token(self, project: str, roles: frozenset[str], subject: str = "cli", lifetime_s: int = LIFETIME_S) -> str:
-        """A token of the local cloud's own issuer. Raises CommandError, Usage."""
+        """A token of the cloud's own issuer. Raises CommandError, Usage, NotFound."""
+        if self.cloud == layout.NAME:
+            from cloud.compose import operations
+
+            return operations.token(project=project, roles=sorted(roles), subject=subject, lifetime_s=lifetime_s)
         key = Pki(self.local().plan.paths.pki).signing_key(ISSUER)
         return Signer.from_file(key).sign(Principal(subject, project, roles), AUDIENCES, lifetime_s)
 

@@ -29,6 +29,7 @@ app = typer.Typer(
 )
 for group in (ip, instance, pool, zone, node, hypervisor, flavor, operation, token, cloud):
     app.add_typer(group.app, name=group.__name__.rpartition(".")[2])
+app.command()(cloud.demo)
 
 
 @app.callback()
@@ -36,7 +37,11 @@ def start(
     context: typer.Context,
     cloud_name: Annotated[
         str | None,
-        typer.Option("--cloud", envvar="GODWIT_CLOUD", help="The local cloud to use, where several run."),
+        typer.Option(
+            "--cloud",
+            envvar="GODWIT_CLOUD",
+            help="The local cloud to use, where several run; compose: the one in containers.",
+        ),
     ] = None,
     project: Annotated[
         str, typer.Option("--project", envvar="GODWIT_PROJECT", help="On a local cloud: the project to act in.")

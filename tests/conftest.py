@@ -12,7 +12,7 @@ from tests.functional import postgres
 from tests.functional.ledger import Ledger, running
 from tests.functional.tokens import Issuer
 
-NEED_ROOT = {"kernel", "e2e"}
+NEED_ROOT = {"kernel", "e2e", "compose"}
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,10 +1,15 @@
-"""`godwit cloud`: a whole cloud on this machine, in network namespaces, to try everything out."""
+"""`godwit cloud`: a whole cloud on this machine, in network namespaces, to try everything out.
+
+The cloud named `compose` is the one in containers (docker-compose.yml), with the same commands.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import enum
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,12 +21,14 @@ from godwit_client.placement.api.nodes import fence_node
 from cli import find, waiting
 from cli.access import only_cloud
 from cli.output import Progress, print_json, print_table, show_fields
-from cli.problems import CommandError
+from cli.problems import CommandError, Usage
 from cli.session import AsJson, session_of
+from cloud.compose import layout
 from cloud.plan import MAX_ZONES, Paths, Stack
 
 if TYPE_CHECKING:  # loading it takes longer than most commands take
     from cloud.operations import CloudStatus, Network
+    from cloud.site import Site
 
 DEFAULT_NAME = "godwit"
 DEMO_NAME = "demo"
@@ -56,20 +63,30 @@ def up(
 ) -> None:
     """Start a cloud, or put right what a crash left broken."""
     from cloud import operations
+    from cloud.compose import operations as containers
 
+    wanted = _name(context, name or named)
     progress = Progress()
     try:
-        status = operations.up(
-            _name(context, name or named),
-            _counts("--hypervisors", hypervisors),
-            _counts("--gateways", gateways),
-            progress.say,
-            zones=zones,
-            stack=stack,
-        )
+        if wanted == layout.NAME:
+            if any(option is not None for option in (hypervisors, gateways, zones, stack)):
+                raise Usage("the size of the cloud in containers is that of docker-compose.yml", "compose.size")
+            containers.up(progress.say)
+        else:
+            status = operations.up(
+                wanted,
+                _counts("--hypervisors", hypervisors),
+                _counts("--gateways", gateways),
+                progress.say,
+                zones=zones,
+                stack=stack,
+            )
     finally:
         progress.done()
-    _show(status)
+    if wanted == layout.NAME:
+        _show_containers()
+    else:
+        _show(status)
 
 
 @app.command()
@@ -81,11 +98,15 @@ def down(
 ) -> None:
     """Stop a cloud and remove everything it made."""
     from cloud import operations
+    from cloud.compose import operations as containers
 
     wanted = _name(context, name or named)
     progress = Progress()
     try:
-        there_was = operations.down(wanted, keep_data, progress.say)
+        if wanted == layout.NAME:
+            there_was = containers.down(progress.say, keep_data=keep_data)
+        else:
+            there_was = operations.down(wanted, keep_data, progress.say)
     finally:
         progress.done()
     print(f"cloud {wanted} is gone" if there_was else f"there was no cloud {wanted}")
@@ -96,7 +117,11 @@ def status(context: typer.Context, name: Name = None, named: Named = None, as_js
     """Show a cloud: addresses of its APIs, nodes, processes, guests. With --json, tokens too."""
     from cloud import operations
 
-    found = operations.status(_existing(context, name or named))
+    wanted = _existing(context, name or named)
+    if wanted == layout.NAME:
+        _show_containers(as_json)
+        return
+    found = operations.status(wanted)
     if as_json:
         print_json(dataclasses.asdict(found))
     else:
@@ -116,7 +141,13 @@ def exec_(
     """
     from cloud import operations
 
-    raise typer.Exit(operations.execute(_existing(context, name), node, command))
+    wanted = _existing(context, name)
+    if wanted == layout.NAME:
+        from cloud.compose.site import exec_argv
+
+        argv = exec_argv(node, command, "--interactive", *(["--tty"] if sys.stdin.isatty() else []))
+        raise typer.Exit(subprocess.run(argv, check=False).returncode)
+    raise typer.Exit(operations.execute(wanted, node, command))
 
 
 @app.command()
@@ -124,10 +155,8 @@ def cut(
     context: typer.Context, node: Node, fabric: Fabric = False, management: Management = False, name: Named = None
 ) -> None:
     """Cut a node off. Its processes go on."""
-    from cloud import operations
-
     networks = _networks(fabric, management)
-    operations.cut(_existing(context, name), node, networks)
+    _site(_existing(context, name)).cut(node, networks)
     print(f"{node} is cut off from {' and '.join(networks)}; `godwit cloud heal {node}` undoes it")
 
 
@@ -136,10 +165,8 @@ def heal(
     context: typer.Context, node: Node, fabric: Fabric = False, management: Management = False, name: Named = None
 ) -> None:
     """Undo a cut."""
-    from cloud import operations
-
     networks = _networks(fabric, management)
-    operations.heal(_existing(context, name), node, networks)
+    _site(_existing(context, name)).heal(node, networks)
     print(f"{node} is connected to {' and '.join(networks)}")
 
 
@@ -151,21 +178,17 @@ def power(
     name: Named = None,
 ) -> None:
     """Switch a node on or off, as its power button would: its processes, its guests' links, its cables."""
-    from cloud import operations
-
-    operations.power(_existing(context, name), node, on=switch is Switch.ON)
+    _site(_existing(context, name)).power(node, on=switch is Switch.ON)
     print(f"{node} is switched {switch.value}")
 
 
 @app.command()
 def fence(context: typer.Context, node: Node, name: Named = None) -> None:
     """Switch a node off, and have the edge hold it apart: what it announced counts as withdrawn then."""
-    from cloud import operations
-
     cloud_name = _existing(context, name)
     api = session_of(context).api
     found = find.node(api, node, None)
-    operations.power(cloud_name, node, on=False)
+    _site(cloud_name).power(node, on=False)
     off = f"supervisor of {cloud_name}: {node} is off"
     evidence = placement.Evidence(kind=placement.EvidenceKind.POWER_OFF, ref=off)
     body = placement.NodeFence(evidence=evidence)
@@ -183,6 +206,8 @@ def logs(
 ) -> None:
     """Show what a process of the cloud wrote."""
     wanted = _existing(context, name)
+    if wanted == layout.NAME:
+        raise Usage("its logs are with the engine: docker-compose logs", "compose.logs")
     directory = Paths.of(wanted).log
     known = sorted(path.stem for path in directory.glob("*.log")) if directory.is_dir() else []
     if process is None:
@@ -196,11 +221,13 @@ def logs(
 
 @app.command()
 def demo(
+    context: typer.Context,
     name: Annotated[str | None, typer.Option("--name", help="The cloud to start, or to use. Default: demo.")] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the cloud running afterwards.")] = False,
-    report: Annotated[Path, typer.Option(help="Where the figures go; the raw logs go beside it.")] = Path(
-        "build/demo.json"
-    ),
+    report: Annotated[
+        Path | None,
+        typer.Option(help="Where the figures go; the raw logs go beside it. Default: build/demo.json."),
+    ] = None,
 ) -> None:
     """Take a tour with real packets, and measure what it promises.
 
@@ -208,7 +235,12 @@ def demo(
     """
     from cloud import tour  # not needed, and not loaded, for anything else
 
-    raise typer.Exit(tour.run(name or DEMO_NAME, report, keep=keep))
+    wanted = name or session_of(context).source.cloud or DEMO_NAME
+    if wanted == layout.NAME:
+        from cloud.compose.site import stage
+
+        raise typer.Exit(tour.run(stage(), report or Path("build/compose.json"), keep=keep))
+    raise typer.Exit(tour.run(tour.local(wanted), report or Path("build/demo.json"), keep=keep))
 
 
 def _name(context: typer.Context, given: str | None) -> str:
@@ -220,6 +252,13 @@ def _existing(context: typer.Context, given: str | None) -> str:
     """The cloud that was named, or the only one there is."""
     named = given or session_of(context).source.cloud
     return named or (only_cloud() if os.geteuid() == 0 else DEFAULT_NAME)
+
+
+def _site(name: str) -> Site:
+    from cloud.compose.site import ComposeSite
+    from cloud.site import LocalSite
+
+    return ComposeSite() if name == layout.NAME else LocalSite(name)
 
 
 def _counts(option: str, given: str | None) -> int | list[int] | None:
@@ -274,6 +313,21 @@ def _show(status: CloudStatus) -> None:
             ["PROCESS", "STATE", "RESTARTS", "LAST EXIT"],
             [[process.name, process.state, process.restarts, process.last_exit] for process in down],
         )
+
+
+def _show_containers(as_json: bool = False) -> None:
+    from cloud.compose import engine
+    from cloud.compose import operations as containers
+
+    found = engine.containers()
+    if as_json:
+        print_json({"apis": containers.apis(), "containers": [dataclasses.asdict(each) for each in found]})
+        return
+    show_fields({"cloud": layout.NAME, **containers.apis()})
+    print_table(
+        ["CONTAINER", "STATE", "HEALTH", "RESTARTS"],
+        [[each.service, each.state, each.health, each.restarts] for each in found],
+    )
 
 
 def _runs(running: bool) -> str:

@@ -16,7 +16,7 @@ import pytest
 
 from cli.main import run
 from cloud import operations
-from cloud.site import LocalSite
+from cloud.site import LocalSite, Site
 from cloud.tour.customer import Customer
 
 CLOUD = os.environ.get("GODWIT_TEST_CLOUD")
@@ -94,7 +94,7 @@ def eventually(holds: Callable[[], object], what: str, within_s: float = 30.0) -
         assert time.monotonic() < ends, f"not within {within_s:.0f} s: {what}"
 
 
-def answers(site: LocalSite, address: str, place: str = "internet") -> bool:
+def answers(site: Site, address: str, place: str = "internet") -> bool:
     """Whether `address` answers a ping from there within a second."""
     return site.exec(place, ["ping", "-n", "-q", "-c", "1", "-W", "1", address]).returncode == 0
 
