@@ -142,8 +142,10 @@ def target_of(instance_found: placement.Instance) -> ipam.TargetRef:
 
 
 def holder_names(api: Connection, addresses: list[ipam.FlexibleIP]) -> dict[UUID, str]:
-    """Instance names for the ids that `addresses` are attached to; one that is gone is left out."""
-    wanted = {held.target.id for one in addresses for held in attachments(one) if held.target.kind == "instance"}
+    """Names of the instances that `addresses` are attached to, or may go to; one that is gone is left out."""
+    ties = [held.target for one in addresses for held in attachments(one)]
+    ties += [candidate.target for one in addresses for candidate in one.candidates or []]
+    wanted = {target.id for target in ties if target.kind == "instance"}
     if len(wanted) <= FEW:
         return {found.id: found.name for one in wanted if (found := _instance_of(api, one)) is not None}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 import typer
@@ -11,12 +11,18 @@ from godwit_client import Connection, answer
 from godwit_client.ipam import models as wire
 from godwit_client.ipam.api.flexible_ips import (
     attach_flexible_ip,
+    delete_flexible_ip_health_check,
     detach_flexible_ip,
+    fail_over_flexible_ip,
     get_flexible_ip,
     list_flexible_ips,
     move_flexible_ip,
+    put_flexible_ip_candidates,
+    put_flexible_ip_health_check,
     release_flexible_ip,
     reserve_flexible_ip,
+    swap_flexible_ips,
+    thaw_flexible_ip,
     update_flexible_ip,
 )
 from godwit_client.ipam.api.holdings import list_holdings
@@ -44,6 +50,9 @@ def reserve(
     pool: Annotated[str | None, typer.Option(help="Take it from this pool.")] = None,
     name: Annotated[str | None, typer.Option(help="A name to call it by.")] = None,
     label: Label = None,
+    failover: Annotated[
+        bool, typer.Option("--failover", help="It may go to one of several candidates, by itself if it is checked.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Reserve an address for your project.
@@ -56,6 +65,7 @@ def reserve(
     body = wire.FlexibleIPReserve(
         zone=find.zone_name(api, zone),
         family=family,
+        kind=wire.FlexibleIPKind.FAILOVER if failover else wire.FlexibleIPKind.STANDARD,
         pool=pool,
         address=address,
         name=name,
@@ -191,16 +201,102 @@ def move(
     """
     api = session_of(context).api
     found = find.flexible_ip(api, address)
-    if from_:
-        source = find.target_of(find.instance(api, from_))
-    elif isinstance(found.attachment, wire.Attachment):
-        source = found.attachment.target
-    else:
-        raise CommandError(
-            f"{found.address} is attached to nothing; use `godwit ip attach`", "ipam.flexible_ip.not_attached"
-        )
+    source = find.target_of(find.instance(api, from_)) if from_ else _held_by(found)
     body = wire.Move(from_=source, to=find.target_of(find.instance(api, to)))
     _follow(api, answer(move_flexible_ip.sync_detailed(found.id, client=api.ipam, body=body)), wait, as_json)
+
+
+@app.command()
+def swap(
+    context: typer.Context,
+    first: Address,
+    second: Annotated[str, typer.Argument(help="The other address.", show_default=False)],
+    wait: Wait = True,
+    as_json: AsJson = False,
+) -> None:
+    """Let two addresses change places, both or neither."""
+    api = session_of(context).api
+    sides = [find.flexible_ip(api, address) for address in (first, second)]
+    body = wire.Swap(*(wire.Held(flexible_ip=found.id, target=_held_by(found)) for found in sides))
+    _follow(api, answer(swap_flexible_ips.sync_detailed(client=api.ipam, body=body)), wait, as_json)
+
+
+@app.command()
+def candidates(
+    context: typer.Context,
+    address: Address,
+    instances: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="INSTANCE[=PRIORITY]...", help="All of them; the highest priority goes first."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Set the instances that a failover address may go to; without any, show them.
+
+    For example: godwit ip candidates 198.18.16.7 web-1=200 web-2=100
+    """
+    api = session_of(context).api
+    found = find.flexible_ip(api, address)
+    if instances:
+        body = wire.CandidatesPut([_candidate(api, text) for text in instances])
+        found = answer(put_flexible_ip_candidates.sync_detailed(found.id, client=api.ipam, body=body))
+    _show(api, found, as_json)
+
+
+@app.command()
+def failover(
+    context: typer.Context,
+    address: Address,
+    to: Annotated[
+        str | None, typer.Option(help="The candidate it goes to. Default: the best but for the active one.")
+    ] = None,
+    wait: Wait = True,
+    as_json: AsJson = False,
+) -> None:
+    """Let a failover address go to another of its candidates."""
+    api = session_of(context).api
+    found = find.flexible_ip(api, address)
+    body = wire.Failover(from_=_held_by(found))
+    if to:
+        body.to = find.target_of(find.instance(api, to))
+    _follow(api, answer(fail_over_flexible_ip.sync_detailed(found.id, client=api.ipam, body=body)), wait, as_json)
+
+
+@app.command("health-check")
+def health_check(
+    context: typer.Context,
+    address: Address,
+    protocol: Annotated[
+        wire.HealthProtocol | None, typer.Argument(help="icmp: it answers an echo; tcp: it accepts connections.")
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="The TCP port.")] = None,
+    interval_ms: Annotated[int, typer.Option(help="Milliseconds between two probes.")] = 200,
+    threshold: Annotated[int, typer.Option(help="So many unanswered in a row, and it is down.")] = 3,
+    hold_down_s: Annotated[int, typer.Option(help="Seconds after a failover in which no other follows.")] = 10,
+    off: Annotated[bool, typer.Option("--off", help="No longer check it.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Have the holder of a failover address checked; when it is down, the next candidate gets the address.
+
+    For example: godwit ip health-check 198.18.16.7 tcp --port 80
+    """
+    api = session_of(context).api
+    if off is (protocol is not None):
+        raise Usage("say how to check it, icmp or tcp, or --off")
+    found = find.flexible_ip(api, address)
+    if protocol is None:
+        _show(api, answer(delete_flexible_ip_health_check.sync_detailed(found.id, client=api.ipam)), as_json)
+        return
+    body = wire.HealthCheck(protocol, port, interval_ms, threshold, hold_down_s)
+    _show(api, answer(put_flexible_ip_health_check.sync_detailed(found.id, client=api.ipam, body=body)), as_json)
+
+
+@app.command()
+def thaw(context: typer.Context, address: Address, as_json: AsJson = False) -> None:
+    """Let an address that failed over too often do so by itself again."""
+    api = session_of(context).api
+    found = find.flexible_ip(api, address)
+    _show(api, answer(thaw_flexible_ip.sync_detailed(found.id, client=api.ipam)), as_json)
 
 
 @app.command()
@@ -242,6 +338,21 @@ def _labels(given: list[str] | None) -> dict[str, str]:
     return labels
 
 
+def _held_by(ip: wire.FlexibleIP) -> wire.TargetRef:
+    """What has it now. Raises CommandError."""
+    if isinstance(ip.attachment, wire.Attachment):
+        return ip.attachment.target
+    raise CommandError(f"{ip.address} is attached to nothing; use `godwit ip attach`", "ipam.flexible_ip.not_attached")
+
+
+def _candidate(api: Connection, text: str) -> wire.CandidatePut:
+    name, equals, priority = text.partition("=")
+    if equals and not priority.isdecimal():
+        raise Usage(f"candidate {text!r} is not INSTANCE=PRIORITY")
+    target = find.target_of(find.instance(api, name))
+    return wire.CandidatePut(target, int(priority)) if equals else wire.CandidatePut(target)
+
+
 def _target(target: wire.TargetRef | None) -> str | None:
     return f"{target.kind} {target.id}" if isinstance(target, wire.TargetRef) else None
 
@@ -260,10 +371,11 @@ def _follow(api: Connection, operation: wire.Operation, wait: bool, as_json: boo
 
 def _show(api: Connection, ip: wire.FlexibleIP, as_json: bool) -> None:
     labels = ip.labels.additional_properties if isinstance(ip.labels, wire.Labels) else {}
-    fields = {
+    names = {} if as_json else find.holder_names(api, [ip])
+    fields: dict[str, Any] = {
         "address": ip.address,
         "state": ip.state.value,
-        "attached to": "" if as_json else _holder(ip, find.holder_names(api, [ip])),
+        "attached to": _holder(ip, names),
         "name": ip.name,
         "labels": [f"{key}={value}" for key, value in labels.items()],
         "protected": ip.protected,
@@ -274,8 +386,26 @@ def _show(api: Connection, ip: wire.FlexibleIP, as_json: bool) -> None:
         "id": ip.id,
         "since": ip.created_at,
     }
+    if ip.kind is wire.FlexibleIPKind.FAILOVER:
+        fields |= _failover_fields(ip, names)
     if ip.interface_id:
         fields["guest takes"] = ip.interface_id
     if ip.quarantined_until:
         fields["free again"] = ip.quarantined_until
     show_one(ip, fields, as_json)
+
+
+def _failover_fields(ip: wire.FlexibleIP, names: dict[UUID, str]) -> dict[str, Any]:
+    check = ip.health_check
+    shown = ""
+    if isinstance(check, wire.HealthCheck):
+        port = f" port {check.port}" if check.port else ""
+        shown = f"{check.protocol.value}{port}, down after {check.threshold} x {check.interval_ms} ms"
+    return {
+        "candidates": [
+            f"{names.get(item.target.id) or _target(item.target)}={item.priority}{' (active)' if item.active else ''}"
+            for item in ip.candidates or []
+        ],
+        "health check": shown,
+        "frozen since": ip.frozen_since or "",
+    }

@@ -22,17 +22,25 @@ from common.web import (
 )
 from services.ipam import addressing, wire
 from services.ipam.errors import (
+    ActiveCandidate,
     AddressMalformed,
     AddressOutsidePool,
     AddressQuarantined,
     AddressTaken,
     AlreadyAttached,
     Attached,
+    CandidatesFull,
+    CandidateTwice,
     FilterMalformed,
     FlexibleIPUnknown,
+    Frozen,
+    HeldDown,
     InTransition,
+    NoCandidate,
     NotAttached,
     NotAttachedThere,
+    NotCandidate,
+    NotFailover,
     NotReleased,
     OperationUnknown,
     PoolExhausted,
@@ -50,6 +58,7 @@ from services.ipam.errors import (
     Quarantined,
     QuotaExceeded,
     RevisionUnknown,
+    SwapSame,
     TargetImmutable,
     TargetKindNotYours,
     TargetLimit,
@@ -57,7 +66,7 @@ from services.ipam.errors import (
     ZoneMismatch,
     ZoneUnknown,
 )
-from services.ipam.service import adopting, attaching, flexible_ips, supply
+from services.ipam.service import adopting, attaching, failover, flexible_ips, supply
 from services.ipam.service.caller import Caller
 
 router = APIRouter(prefix="/ipam/v1")
@@ -369,6 +378,7 @@ def restore_flexible_ip(call: MemberCall, flexible_ip_id: UUID) -> Response:
         InTransition,
         ZoneMismatch,
         TargetLimit,
+        CandidatesFull,
     ),
 )
 def attach_flexible_ip(call: MemberCall, flexible_ip_id: UUID, body: wire.Attach) -> Response:
@@ -405,11 +415,120 @@ def detach_flexible_ip(call: MemberCall, flexible_ip_id: UUID, body: wire.Detach
         InTransition,
         ZoneMismatch,
         TargetLimit,
+        CandidatesFull,
     ),
 )
 def move_flexible_ip(call: MemberCall, flexible_ip_id: UUID, body: wire.Move) -> Response:
     """Move a flexible IP from one target to another in one go."""
     return call.run(lambda tx: attaching.move(tx, caller_of(call), flexible_ip_id, body), 202)
+
+
+@router.post(
+    "/flexible-ips:swap",
+    tags=["flexible-ips"],
+    operation_id="swapFlexibleIps",
+    status_code=202,
+    response_model=wire.Operation,
+    responses=refuses(
+        FlexibleIPUnknown,
+        TargetUnknown,
+        OperationUnknown,
+        Quarantined,
+        NotAttachedThere,
+        InTransition,
+        TargetLimit,
+        CandidatesFull,
+        SwapSame,
+    ),
+)
+def swap_flexible_ips(call: ReserveCall, body: wire.Swap) -> Response:
+    """Let two addresses change places between two targets: both or neither."""
+    return call.run(lambda tx: attaching.swap(tx, caller_of(call), body), 202)
+
+
+@router.post(
+    "/flexible-ips/{flexible_ip_id}:failover",
+    tags=["flexible-ips"],
+    operation_id="failOverFlexibleIp",
+    status_code=202,
+    response_model=wire.Operation,
+    responses=refuses(
+        FlexibleIPUnknown,
+        TargetUnknown,
+        OperationUnknown,
+        Quarantined,
+        NotFailover,
+        NotAttached,
+        NotAttachedThere,
+        AlreadyAttached,
+        InTransition,
+        NotCandidate,
+        NoCandidate,
+        TargetLimit,
+        Frozen,
+        HeldDown,
+    ),
+)
+def fail_over_flexible_ip(call: MemberCall, flexible_ip_id: UUID, body: wire.Failover) -> Response:
+    """Make another candidate of a failover address the active one."""
+    return call.run(lambda tx: failover.failover(tx, caller_of(call), flexible_ip_id, body), 202)
+
+
+@router.post(
+    "/flexible-ips/{flexible_ip_id}:thaw",
+    tags=["flexible-ips"],
+    operation_id="thawFlexibleIp",
+    response_model=wire.FlexibleIP,
+    responses=refuses(FlexibleIPUnknown, Quarantined, NotFailover),
+)
+def thaw_flexible_ip(call: MemberCall, flexible_ip_id: UUID) -> Response:
+    """Let an address that failed over by health too often do so again."""
+    return call.run(lambda tx: failover.thaw(tx, caller_of(call), flexible_ip_id))
+
+
+@router.put(
+    "/flexible-ips/{flexible_ip_id}/candidates",
+    tags=["flexible-ips"],
+    operation_id="putFlexibleIpCandidates",
+    response_model=wire.FlexibleIP,
+    responses=refuses(
+        FlexibleIPUnknown,
+        TargetUnknown,
+        Quarantined,
+        NotFailover,
+        ZoneMismatch,
+        TargetLimit,
+        ActiveCandidate,
+        CandidateTwice,
+    ),
+)
+def put_flexible_ip_candidates(call: MemberCall, flexible_ip_id: UUID, body: wire.CandidatesPut) -> Response:
+    """Set the targets that a failover address may go to. Each keeps room for it."""
+    return call.run(lambda tx: failover.put_candidates(tx, caller_of(call), flexible_ip_id, body))
+
+
+@router.put(
+    "/flexible-ips/{flexible_ip_id}/health-check",
+    tags=["flexible-ips"],
+    operation_id="putFlexibleIpHealthCheck",
+    response_model=wire.FlexibleIP,
+    responses=refuses(FlexibleIPUnknown, Quarantined, NotFailover),
+)
+def put_flexible_ip_health_check(call: MemberCall, flexible_ip_id: UUID, body: wire.HealthCheck) -> Response:
+    """Have whoever holds a failover address checked; found down, the address fails over."""
+    return call.run(lambda tx: failover.put_health_check(tx, caller_of(call), flexible_ip_id, body))
+
+
+@router.delete(
+    "/flexible-ips/{flexible_ip_id}/health-check",
+    tags=["flexible-ips"],
+    operation_id="deleteFlexibleIpHealthCheck",
+    response_model=wire.FlexibleIP,
+    responses=refuses(FlexibleIPUnknown, Quarantined, NotFailover),
+)
+def delete_flexible_ip_health_check(call: MemberCall, flexible_ip_id: UUID) -> Response:
+    """No longer check a failover address. Repeating it changes nothing."""
+    return call.run(lambda tx: failover.put_health_check(tx, caller_of(call), flexible_ip_id, None))
 
 
 @router.post(

@@ -78,6 +78,14 @@ class IpamClient(ServiceClient):
         answer = self.request("POST", path, json=_json(body), headers=_key(idempotency_key))
         return wire.Operation.model_validate_json(answer.content)
 
+    def fail_over(
+        self, flexible_ip_id: UUID, body: wire.Failover, idempotency_key: str | None = None
+    ) -> wire.Operation:
+        """Repeating it while it is under way answers the same operation."""
+        path = f"{BASE}/flexible-ips/{flexible_ip_id}:failover"
+        answer = self.request("POST", path, json=_json(body), headers=_key(idempotency_key))
+        return wire.Operation.model_validate_json(answer.content)
+
     def adopt(self, zone: str, prefixes: list[wire.CarriedPrefix]) -> list[wire.FlexibleIP]:
         """Make 1 to 500 legacy prefixes flexible IPs of their targets, all or none; repeating it changes nothing."""
         body = wire.Adopt(zone=zone, prefixes=prefixes)

@@ -161,6 +161,67 @@ class NotReleased(Conflict):
     code = "ipam.flexible_ip.not_released"
 
 
+class SwapSame(Invalid):
+    """A swap is of two addresses, each on a target of its own."""
+
+    code = "ipam.swap.same"
+
+
+# --- failover --------------------------------------------------------------------------------------------------------
+
+
+class NotFailover(Conflict):
+    """Only an address of kind `failover` has candidates and a health check. Reserve one."""
+
+    code = "ipam.flexible_ip.not_failover"
+
+
+class NotCandidate(Conflict):
+    """A failover address goes to its candidates only. Make the target one of them first."""
+
+    code = "ipam.failover.not_candidate"
+
+
+class NoCandidate(Conflict):
+    """The failover address has no candidate but the active one. Give it another."""
+
+    code = "ipam.failover.no_candidate"
+
+
+class ActiveCandidate(Conflict):
+    """The target that has the failover address, or is about to get it, stays a candidate. Fail over first."""
+
+    code = "ipam.failover.active_candidate"
+
+
+class CandidatesFull(Conflict):
+    """The failover address has as many candidates as it may. Replace one of them first."""
+
+    code = "ipam.failover.candidates_full"
+
+
+class CandidateTwice(Invalid):
+    """A target is a candidate once."""
+
+    code = "ipam.failover.candidate_twice"
+
+
+class Frozen(Conflict):
+    """It failed over by health too often and stays where it is. `:thaw` it, or fail it over yourself."""
+
+    code = "ipam.failover.frozen"
+
+
+class HeldDown(Conflict):
+    """The address failed over by health a short while ago; so soon it does not again."""
+
+    code = "ipam.failover.held_down"
+    retryable = True
+
+
+# --- projects --------------------------------------------------------------------------------------------------------
+
+
 class ProjectNotYours(Forbidden):
     """Only a service or an operator acts on behalf of another project."""
 

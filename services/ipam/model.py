@@ -24,12 +24,29 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import CIDR, INET, JSONB, TSTZRANGE, ExcludeConstraint, Range
+from sqlalchemy.dialects.postgresql import ARRAY, CIDR, INET, JSONB, TSTZRANGE, ExcludeConstraint, Range
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from common.tables import IdempotencyColumns, OperationColumns
 from services.ipam import wire
-from services.ipam.errors import AlreadyAttached, InTransition, NotAttached, NotAttachedThere, Quarantined, ZoneMismatch
+from services.ipam.errors import (
+    ActiveCandidate,
+    AlreadyAttached,
+    CandidatesFull,
+    Frozen,
+    HeldDown,
+    InTransition,
+    NoCandidate,
+    NotAttached,
+    NotAttachedThere,
+    NotCandidate,
+    NotFailover,
+    Quarantined,
+    ZoneMismatch,
+)
+
+FLAPS, FLAP_WINDOW = 5, timedelta(seconds=180)
+"""So many failovers by health within so long freeze an address (RFC 7432 §15.1)."""
 
 
 def new_id() -> UUID:
@@ -193,6 +210,7 @@ class Attachment(Base):
     """A flexible IP on a target, from the revision of the AddressSet at which it appears to that at which it vanishes.
 
     `appeared` is null while it waits for another target's withdrawal; the row goes when `vanished` is realised.
+    `withdrawn_at`, by placement's clock, is when the nodes before had withdrawn the address; null once it is realised.
     """
 
     __tablename__ = "attachment"
@@ -212,6 +230,7 @@ class Attachment(Base):
             postgresql_where=text("appeared IS NULL"),
         ),
         Index("attachment_target_idx", "target_kind", "target_id"),
+        Index("attachment_operation_idx", "operation_id"),
         CheckConstraint("vanished > appeared", name="order"),
     )
 
@@ -222,6 +241,7 @@ class Attachment(Base):
     role: Mapped[str | None]
     appeared: Mapped[int | None] = mapped_column(BigInteger)
     vanished: Mapped[int | None] = mapped_column(BigInteger)
+    withdrawn_at: Mapped[datetime | None]
     operation_id: Mapped[str] = mapped_column(ForeignKey("operation.id"))
     created_at: Mapped[datetime]
 
@@ -233,7 +253,7 @@ class Attachment(Base):
         return wire.TargetRef(kind=self.target_kind, id=self.target_id)
 
     def serves(self, target: wire.TargetRef) -> bool:
-        return (self.target_kind, self.target_id) == (target.kind, target.id)
+        return self.ref == target
 
     def leaves(self, kind: str, target_id: UUID, by: int) -> bool:
         """Whether it is that target it leaves, and is gone from it at revision `by`."""
@@ -247,11 +267,39 @@ class Attachment(Base):
         return self.vanished is None or self.vanished > revision
 
 
+class Candidate(Base):
+    """A target that a failover address may go to. It keeps room for it: the address counts against its limit."""
+
+    __tablename__ = "candidate"
+    __table_args__ = (
+        ForeignKeyConstraint(["target_kind", "target_id"], ["target.kind", "target.id"]),
+        Index("candidate_target_idx", "target_kind", "target_id"),
+    )
+
+    flexible_ip_id: Mapped[UUID] = mapped_column(ForeignKey("flexible_ip.id"), primary_key=True)
+    target_kind: Mapped[str] = mapped_column(primary_key=True)
+    target_id: Mapped[UUID] = mapped_column(primary_key=True)
+    priority: Mapped[int]
+
+    @property
+    def ref(self) -> wire.TargetRef:
+        return wire.TargetRef(kind=self.target_kind, id=self.target_id)
+
+    @property
+    def rank(self) -> tuple[int, str, UUID]:
+        return -self.priority, self.target_kind, self.target_id
+
+
+def _candidate(target: wire.TargetRef, priority: int) -> Candidate:
+    return Candidate(target_kind=target.kind, target_id=target.id, priority=priority)
+
+
 class FlexibleIP(Base):
     """A project's address. Released, it rests for its previous project to restore until `quarantined_until`.
 
     It comes from a pool, or is carried: then `adopted_kind` and `adopted_id` keep the target it was adopted on,
-    whatever holds it since. A carried prefix counts against no quota and no limit.
+    whatever holds it since. A carried prefix counts against no quota and no limit. `failovers_at` are the moments of
+    the last failovers by health, at most `FLAPS`, the latest last.
     """
 
     __tablename__ = "flexible_ip"
@@ -280,6 +328,11 @@ class FlexibleIP(Base):
     protected: Mapped[bool] = mapped_column(default=False)
     released_at: Mapped[datetime | None]
     quarantined_until: Mapped[datetime | None]
+    health_check: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    failovers_at: Mapped[list[datetime]] = mapped_column(
+        ARRAY(DateTime(timezone=True)), default=list, server_default=text("'{}'")
+    )
+    frozen_since: Mapped[datetime | None]
     revision: Mapped[int] = mapped_column(BigInteger, default=1)
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
@@ -288,6 +341,7 @@ class FlexibleIP(Base):
     attachments: Mapped[list[Attachment]] = relationship(
         lazy="raise", back_populates="flexible_ip", cascade="all, delete-orphan"
     )
+    stored_candidates: Mapped[list[Candidate]] = relationship(cascade="all, delete-orphan")
 
     @property
     def path(self) -> str:
@@ -315,6 +369,21 @@ class FlexibleIP(Base):
     def waiting(self) -> Attachment | None:
         """The attachment that waits for another target's withdrawal."""
         return next((a for a in self.attachments if a.appeared is None), None)
+
+    @property
+    def active(self) -> Attachment | None:
+        """The attachment that is to be: of a failover address, the active one of its candidates."""
+        if self.waiting is not None:
+            return self.waiting
+        present = self.present
+        return present if present is not None and present.vanished is None else None
+
+    @property
+    def candidates(self) -> list[Candidate]:
+        """The best first; of equal priority in the order of their ids. Only a failover address has any."""
+        if self.kind != wire.FlexibleIPKind.FAILOVER:
+            return []
+        return sorted(self.stored_candidates, key=lambda candidate: candidate.rank)
 
     @property
     def state(self) -> wire.FlexibleIPState:
@@ -362,6 +431,62 @@ class FlexibleIP(Base):
         """Raises ZoneMismatch."""
         if self.zone != target.zone:
             raise ZoneMismatch(f"{self.address} is in {self.zone}, {target.kind} {target.id} is in {target.zone}")
+
+    def require_failover(self) -> None:
+        """Raises NotFailover."""
+        if self.kind != wire.FlexibleIPKind.FAILOVER:
+            raise NotFailover(f"{self.address} is a {self.kind} address")
+
+    def candidate(self, target: wire.TargetRef) -> Candidate | None:
+        return next((candidate for candidate in self.candidates if candidate.ref == target), None)
+
+    def become_candidate(self, target: wire.TargetRef) -> None:
+        """Of a failover address, make `target` a candidate if it is none. Raises CandidatesFull."""
+        if self.kind != wire.FlexibleIPKind.FAILOVER or self.candidate(target) is not None:
+            return
+        if len(self.candidates) == wire.CANDIDATES:
+            raise CandidatesFull(f"{self.address} has {wire.CANDIDATES} candidates, and {target} is none of them")
+        self.stored_candidates.append(_candidate(target, wire.PRIORITY))
+
+    def set_candidates(self, wanted: dict[wire.TargetRef, int]) -> None:
+        """Make `wanted`, with their priorities, the candidates. Raises ActiveCandidate without the active one."""
+        active = self.active
+        if active is not None and active.ref not in wanted:
+            raise ActiveCandidate(f"{self.address} is with {active.ref}, which is not among the candidates")
+        for candidate in self.candidates:
+            if candidate.ref in wanted:
+                candidate.priority = wanted[candidate.ref]
+            else:
+                self.stored_candidates.remove(candidate)
+        known = {candidate.ref for candidate in self.candidates}
+        self.stored_candidates += [_candidate(ref, priority) for ref, priority in wanted.items() if ref not in known]
+
+    def next_candidate(self, to: wire.TargetRef | None) -> Candidate:
+        """`to`, or the best but for the active one. Raises NotCandidate, NoCandidate."""
+        if to is not None:
+            chosen = self.candidate(to)
+            if chosen is None:
+                raise NotCandidate(f"{to} is no candidate of {self.address}")
+            return chosen
+        for candidate in self.candidates:
+            if self.active is None or not self.active.serves(candidate.ref):
+                return candidate
+        raise NoCandidate(f"{self.address} has no other candidate")
+
+    def fail_by_health(self, at: datetime) -> None:
+        """Count a failover that nobody asked for. Raises Frozen, HeldDown."""
+        if self.frozen_since is not None:
+            raise Frozen(f"{self.address} has failed over {FLAPS} times within {FLAP_WINDOW.seconds} s; `:thaw` it")
+        hold_down = timedelta(seconds=(self.health_check or {}).get("hold_down_s", 0))
+        if self.failovers_at and at < self.failovers_at[-1] + hold_down:
+            until = (self.failovers_at[-1] + hold_down).isoformat()
+            raise HeldDown(f"{self.address} failed over a short while ago; its health counts again from {until}")
+        self.failovers_at = [*self.failovers_at, at][-FLAPS:]
+        if len(self.failovers_at) == FLAPS and at - self.failovers_at[0] <= FLAP_WINDOW:
+            self.frozen_since = at
+
+    def thaw(self) -> None:
+        self.frozen_since, self.failovers_at = None, []
 
     def serve(self, target: Target, role: str | None, operation: Operation, at: datetime) -> None:
         """Let `target` hold this address from its next revision."""

@@ -40,6 +40,17 @@ def attachment(row: model.Attachment | None) -> wire.Attachment | None:
     return wire.Attachment(target=row.ref, role=row.role, attached_at=row.created_at)
 
 
+def candidates(row: model.FlexibleIP, active: model.Attachment | None) -> list[wire.Candidate]:
+    return [
+        wire.Candidate(target=item.ref, priority=item.priority, active=active is not None and active.serves(item.ref))
+        for item in row.candidates
+    ]
+
+
+def health_check(row: model.FlexibleIP) -> wire.HealthCheck | None:
+    return wire.HealthCheck.model_validate(row.health_check) if row.health_check is not None else None
+
+
 def flexible_ip(row: model.FlexibleIP) -> wire.FlexibleIP:
     return wire.FlexibleIP(
         id=row.id,
@@ -57,6 +68,9 @@ def flexible_ip(row: model.FlexibleIP) -> wire.FlexibleIP:
         state=row.state,
         attachment=attachment(row.present),
         next_attachment=attachment(row.waiting),
+        candidates=candidates(row, row.active),
+        health_check=health_check(row),
+        frozen_since=row.frozen_since,
         quarantined_until=row.quarantined_until,
         revision=row.revision,
         created_at=row.created_at,
@@ -89,6 +103,8 @@ def address_set(row: model.Target, attachments: Iterable[model.Attachment]) -> w
                 host=addressing.host(item.flexible_ip.address, item.flexible_ip.interface_id),
                 role=item.role,
                 carried=item.flexible_ip.carried,
+                candidates=candidates(item.flexible_ip, item),
+                health_check=health_check(item.flexible_ip),
             )
             for item in attachments
             if item.listed_at(row.addresses_revision)

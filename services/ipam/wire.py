@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import Field, RootModel
+from pydantic import AwareDatetime, ConfigDict, Field, RootModel, model_validator
 
 from common.operations import Operation, OperationState
 from common.wire import Answer, Body, Name, Project, Revision, Text, examples
@@ -17,6 +17,12 @@ __all__ = ["Name", "Operation", "OperationState", "Project", "Text"]
 
 QUARANTINE_SECONDS = 300
 """How long what was released rests: by default in a pool, and always when it was carried."""
+
+CANDIDATES = 10
+"""So many a failover address has at most."""
+
+PRIORITY = 100
+"""Of a candidate, unless it says otherwise: the highest goes first, as in VRRP (RFC 9568), from which the range is."""
 
 LabelKey = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[^\x00=]+$")]
 
@@ -30,6 +36,13 @@ class Labels(RootModel[dict[LabelKey, Text]]):
 WEB = "6f1d3c52-8f5e-4c0e-9b57-3d7f1f0a2e11"
 DATABASE = "b3a7c9e4-52d0-4b8e-8f5c-0c9f6a1d7e22"
 """Ids of two targets in the examples."""
+
+FRONT = "0192f0c1-7c1e-7c52-9d3a-0f5e0c3b7a11"
+SPARE = "0192f0c1-7c1e-7c52-9d3a-0f5e0c3b7a12"
+"""Ids of two flexible IPs in the examples."""
+
+EPOCH, DOOMSDAY = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+"""Between them lies every moment that a clock can tell."""
 
 
 class Family(enum.StrEnum):
@@ -58,8 +71,13 @@ class FlexibleIPState(enum.StrEnum):
 class TargetRef(Body):
     """What an address can be attached to. IPAM does not know what it is."""
 
+    model_config = ConfigDict(frozen=True)
+
     kind: Name = Field(examples=["instance"])
     id: UUID
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.id}"
 
 
 # --- zones, pools, prefixes (operator, service) ----------------------------------------------------------------------
@@ -172,6 +190,69 @@ class Attachment(Answer):
     attached_at: datetime
 
 
+class HealthProtocol(enum.StrEnum):
+    """`icmp`: it answers an echo request; `tcp`: it accepts a connection."""
+
+    ICMP = "icmp"
+    TCP = "tcp"
+
+
+class HealthCheck(Body):
+    """How another node than its holder's finds a failover address down: `threshold` probes in a row unanswered."""
+
+    model_config = examples(
+        {"protocol": "icmp"},
+        {"protocol": "tcp", "port": 443, "interval_ms": 500, "threshold": 4, "hold_down_s": 60},
+    )
+
+    protocol: HealthProtocol
+    port: int | None = Field(None, ge=1, le=65535, description="For `tcp`, and only for that.")
+    interval_ms: int = Field(200, ge=20, le=60_000)
+    threshold: int = Field(3, ge=1, le=20)
+    hold_down_s: int = Field(
+        10,
+        ge=0,
+        le=3600,
+        description="How long no failover by health follows another: the next holder's time to start.",
+    )
+
+    @model_validator(mode="after")
+    def _port_of_tcp(self) -> HealthCheck:
+        if (self.port is None) is (self.protocol is HealthProtocol.TCP):
+            raise ValueError("`port` belongs to `tcp`, and `tcp` has one")
+        return self
+
+
+class CandidatePut(Body):
+    """A target that a failover address may go to."""
+
+    target: TargetRef
+    priority: int = Field(PRIORITY, ge=1, le=254)
+
+
+class CandidatesPut(Body):
+    """All candidates of a failover address; the active one among them."""
+
+    model_config = examples(
+        {
+            "candidates": [
+                {"target": {"kind": "instance", "id": WEB}, "priority": 200},
+                {"target": {"kind": "instance", "id": DATABASE}},
+            ]
+        }
+    )
+
+    candidates: list[CandidatePut] = Field(min_length=1, max_length=CANDIDATES)
+
+
+class Candidate(Answer):
+    """A target that a failover address may go to; the highest `priority` goes first."""
+
+    target: TargetRef
+    priority: int
+    active: bool = Field(description="The address is there, or on its way.")
+
+
 class FlexibleIP(Answer):
     """A customer's address: it belongs to a project, not to a product."""
 
@@ -194,6 +275,11 @@ class FlexibleIP(Answer):
     state: FlexibleIPState
     attachment: Attachment | None = None
     next_attachment: Attachment | None = Field(None, description="While `moving`: where it goes.")
+    candidates: list[Candidate] = Field([], description="Of a failover address; the best first.")
+    health_check: HealthCheck | None = None
+    frozen_since: datetime | None = Field(
+        None, description="It failed over by health 5 times within 180 s, and does not again until `:thaw`."
+    )
     quarantined_until: datetime | None = None
     revision: int
     created_at: datetime
@@ -211,6 +297,7 @@ class FlexibleIPReserve(Body):
 
     zone: Name
     family: Family = Family.IPV4
+    kind: FlexibleIPKind = FlexibleIPKind.STANDARD
     pool: Name | None = None
     address: Text | None = Field(None, examples=["198.18.16.7"])
     name: Text | None = None
@@ -288,6 +375,52 @@ class Move(Body):
 
     from_: TargetRef = Field(alias="from")
     to: TargetRef
+
+
+class Held(Body):
+    """An address, and the target that has it now."""
+
+    flexible_ip: UUID
+    target: TargetRef
+
+
+class Swap(Body):
+    """Two addresses that change places."""
+
+    model_config = examples(
+        {
+            "first": {"flexible_ip": FRONT, "target": {"kind": "instance", "id": WEB}},
+            "second": {"flexible_ip": SPARE, "target": {"kind": "instance", "id": DATABASE}},
+        }
+    )
+
+    first: Held
+    second: Held
+
+
+class FailoverCause(enum.StrEnum):
+    """`health`: nobody asked for it, a check did; only a service says so."""
+
+    PERSON = "person"
+    HEALTH = "health"
+
+
+class Failover(Body):
+    """To the candidate `to`; by default to the best one but for the active one."""
+
+    model_config = examples({}, {"to": {"kind": "instance", "id": DATABASE}})
+
+    from_: TargetRef | None = Field(
+        None, alias="from", description="Refused unless this is the active one. By `health` it is required."
+    )
+    to: TargetRef | None = None
+    cause: FailoverCause = FailoverCause.PERSON
+
+    @model_validator(mode="after")
+    def _health_names_whom_it_found_down(self) -> Failover:
+        if self.cause is FailoverCause.HEALTH and self.from_ is None:
+            raise ValueError("a failover by health names in `from` whom it found down")
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -371,6 +504,8 @@ class TargetAddress(Answer):
     host: str = Field(description="What the guest configures.", examples=["198.18.16.7/32", "2001:db8:1::5/64"])
     role: str | None = None
     carried: bool
+    candidates: list[Candidate] = Field([], description="Of a failover address; the best first.")
+    health_check: HealthCheck | None = None
 
 
 class AddressSet(Answer):
@@ -399,7 +534,7 @@ class Realized(Body):
     """Placement's report: the nodes hold what `realized_revision` says, or `waiting_for` says what keeps them."""
 
     model_config = examples(
-        {"realized_revision": 0},
+        {"realized_revision": 0, "realized_at": "2026-11-24T11:00:00.125Z"},
         {
             "waiting_for": {
                 "code": "node.unreachable",
@@ -410,6 +545,9 @@ class Realized(Body):
     )
 
     realized_revision: Revision | None = None
+    realized_at: AwareDatetime | None = Field(
+        None, ge=EPOCH, lt=DOOMSDAY, description="When they had read it back, by placement's clock."
+    )
     waiting_for: Waiting | None = None
 
 

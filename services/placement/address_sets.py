@@ -12,7 +12,7 @@ from services.placement import ledger, move
 from services.placement.desired import derive_port
 from services.placement.model import Port
 from services.placement.move import Kind
-from services.placement.store import instances
+from services.placement.store import instances, nodes
 from services.placement.sync import NodeSync, pending, reachable_behind
 
 
@@ -69,13 +69,14 @@ class AddressSets:
             return
         with self._db.transaction() as tx:
             behind = pending(tx, port_id)
+            at = None if behind else nodes.clock(tx)
         if behind or (due.claim == Kind.CREATE and due.holds):
             waiting = move.unrealized(behind) if behind else move.BEING_CREATED
             report = ipam_wire.Realized(
                 waiting_for=ipam_wire.Waiting(code=waiting.code, text=waiting.text, unblock=waiting.unblock)
             )
         else:
-            report = ipam_wire.Realized(realized_revision=due.revision)
+            report = ipam_wire.Realized(realized_revision=due.revision, realized_at=at)
         try:
             self._ipam.report_realized(due.kind, due.target_id, report)
         except NotFound:

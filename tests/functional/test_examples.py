@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import update
 
 from clients import generate
-from services.ipam.wire import DATABASE, WEB
+from common.db import Database
+from services.ipam.model import FlexibleIP, Holding
+from services.ipam.wire import DATABASE, FRONT, SPARE, WEB
 from tests.functional import controller
 from tests.functional.controller import Controller
 from tests.functional.ledger import Ledger, ok
@@ -79,6 +82,33 @@ def attached(ledger: Ledger, _: Any = None) -> dict[str, str]:
     return path
 
 
+def failover(ledger: Ledger, _: Any = None) -> dict[str, str]:
+    supply(ledger)
+    targets(ledger)
+    fip = ledger.red.reserve("zone-1", kind="failover")
+    listed = [{"target": {"kind": "instance", "id": target_id}} for target_id in (WEB, DATABASE)]
+    ok(ledger.red.put(f"/flexible-ips/{fip['id']}/candidates", {"candidates": listed}))
+    ledger.red.attach(fip, listed[0]["target"])
+    return {"flexible_ip_id": fip["id"]}
+
+
+def two_held(ledger: Ledger, _: Any = None) -> dict[str, str]:
+    """Two addresses by the ids of the example."""
+    supply(ledger)
+    targets(ledger)
+    database = Database(ledger.database_url, lambda *_: None)
+    for fip_id, target_id in ((FRONT, WEB), (SPARE, DATABASE)):
+        fip = ledger.red.reserve("zone-1")
+        with database.transaction() as tx:
+            tx.session.execute(update(FlexibleIP).where(FlexibleIP.id == UUID(fip["id"])).values(id=UUID(fip_id)))
+            tx.session.execute(
+                update(Holding).values(flexible_ip_id=UUID(fip_id)).where(Holding.address == fip["address"])
+            )
+        ledger.red.attach({"id": fip_id}, {"kind": "instance", "id": target_id})
+    database.close()
+    return {}
+
+
 LEDGER: dict[str, tuple[str, Callable[[Ledger, Any], dict[str, str]]]] = {
     "putZone": ("service", lambda *_: {"name": "zone-1"}),
     "createPool": ("operator", zone),
@@ -90,6 +120,10 @@ LEDGER: dict[str, tuple[str, Callable[[Ledger, Any], dict[str, str]]]] = {
     "attachFlexibleIp": ("red", reserved),
     "detachFlexibleIp": ("red", attached),
     "moveFlexibleIp": ("red", attached),
+    "swapFlexibleIps": ("red", two_held),
+    "failOverFlexibleIp": ("red", failover),
+    "putFlexibleIpCandidates": ("red", failover),
+    "putFlexibleIpHealthCheck": ("red", failover),
     "adoptFlexibleIps": ("service", targets),
     "putTarget": ("service", lambda ledger, _: zone(ledger) | {"kind": "instance", "target_id": WEB}),
     "reportRealized": ("service", targets),

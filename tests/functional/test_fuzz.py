@@ -105,13 +105,18 @@ def test_the_ledger_answers_whatever_it_is_asked(supplied: Ledger) -> None:
     red, operator = supplied.red, supplied.operator
     targets = [supplied.target("red") for _ in range(3)]
     fips = [red.reserve(family=family) for family in ("ipv4", "ipv6") * 4]
+    fips += [red.reserve(kind="failover") for _ in range(2)]
     operations = [red.attach(fip, target) for fip, target in zip(fips[:3], targets, strict=True)]
     supplied.realize(targets[0])
     red.post(f"/flexible-ips/{fips[0]['id']}:move", {"from": targets[0], "to": targets[1]})
     red.delete(f"/flexible-ips/{fips[4]['id']}")
+    candidates = [{"target": target} for target in targets]
+    red.put(f"/flexible-ips/{fips[-1]['id']}/candidates", {"candidates": candidates})
+    red.attach(fips[-1], targets[0])
     pools = operator.get("/pools")["items"]
     known = {
         "flexible_ip_id": [fip["id"] for fip in fips],
+        "flexible_ip": [fip["id"] for fip in fips],
         "pool_id": [pool["id"] for pool in pools],
         "prefix_id": [prefix["id"] for pool in pools for prefix in pool["prefixes"]],
         "target_id": [target["id"] for target in targets],

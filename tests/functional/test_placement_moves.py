@@ -10,7 +10,7 @@ from dataplane.driver import DriverError
 from dataplane.entries import Entry, Forward, Leg, LegState
 from services.netagent.checkpoint import MemoryCheckpoint
 from tests.functional.controller import Controller, running
-from tests.functional.ledger import Ledger
+from tests.functional.ledger import Ledger, ok
 
 
 @pytest.fixture
@@ -168,3 +168,17 @@ def test_a_row_the_kernel_refuses_holds_up_its_own_port_and_no_other(cloud: Cont
     cloud.reconciler.sync.whole(agent.id)
     cloud.settle()
     assert cloud.operation(bad)["state"] == "succeeded"
+
+
+def test_an_address_that_moves_between_instances_tells_how_long_nobody_had_it(cloud: Controller) -> None:
+    web, other = cloud.instance("web", allocate=["ipv4"]), cloud.instance("other")
+    refs = [{"kind": "instance", "id": instance["id"]} for instance in (web, other)]
+    (fip,) = cloud.ledger.red.get("/flexible-ips")["items"]
+
+    moving = ok(cloud.ledger.red.post(f"/flexible-ips/{fip['id']}:move", {"from": refs[0], "to": refs[1]}))
+    cloud.settle()
+
+    moved = cloud.ledger.red.operation(moving)
+    assert moved["state"] == "succeeded"
+    assert cloud.holders(f"{fip['address']}/32") == {other["hypervisor"]: 2}
+    assert moved["result"]["control_gap_ms"] > 0

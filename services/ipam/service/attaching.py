@@ -1,4 +1,4 @@
-"""Addresses on targets: attach, detach, move, and what the nodes' reports complete.
+"""Addresses on targets: attach, detach, move, swap, and what the nodes' reports complete.
 
 Between targets it is break before make: a move's new target gets its revision, and its bell, in the transaction that
 records the old one's withdrawal as realised.
@@ -7,7 +7,7 @@ records the old one's withdrawal as realised.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from common.db import Contended, Transaction
@@ -15,10 +15,12 @@ from common.web import Page, Paging, check_revision
 from services.ipam import model, present, wire
 from services.ipam.errors import (
     AlreadyAttached,
+    FlexibleIPUnknown,
     NotAttachedThere,
     OperationSuperseded,
     OperationUnknown,
     RevisionUnknown,
+    SwapSame,
     TargetDeleted,
     TargetImmutable,
     TargetLimit,
@@ -30,26 +32,30 @@ from services.ipam.service.caller import Caller
 from services.ipam.service.flexible_ips import locked
 from services.ipam.store import addresses, records, supply
 
-ATTACH, DETACH, MOVE = "flexible_ip.attach", "flexible_ip.detach", "flexible_ip.move"
+ATTACH, DETACH, MOVE, SWAP = "flexible_ip.attach", "flexible_ip.detach", "flexible_ip.move", "flexible_ip.swap"
 """Kinds of operations."""
 
 WITHDRAWAL_UNREALISED = "ipam.withdrawal.unrealised"
 
 
 def attach(tx: Transaction, caller: Caller, fip_id: UUID, body: wire.Attach) -> wire.Operation:
-    """Attach to a target of the same project and zone; repeating it answers the same operation."""
+    """Attach to a target of the same project and zone; repeating it answers the same operation.
+
+    Of a failover address it makes the target the active one of its candidates.
+    """
     fip = locked(tx, caller, fip_id)
     fip.require_held()
-    target = _locked_targets(tx, fip, body.target)[0]
+    target = locked_targets(tx, fip, body.target)[0]
     held = fip.present
     if held is not None and held.vanished is None and held.serves(body.target):
-        return _operation(tx, held.operation_id)
+        return answered(tx, held.operation_id)
     fip.require_detached()
     fip.require_same_zone(target)
-    _require_room(tx, fip, target)
+    require_room(tx, fip, target)
     at = addresses.clock(tx)
     operation = records.open_operation(tx, ATTACH, fip)
     with journal.change(tx, caller, fip, "attach", at):
+        fip.become_candidate(body.target)
         fip.serve(target, body.role, operation, at)
         records.change_holder(tx, fip, target, at)
     tx.ring(wire.ADDRESS_SET_CHANGED, target.kind, str(target.id))
@@ -68,7 +74,8 @@ def detach(tx: Transaction, caller: Caller, fip_id: UUID, body: wire.Detach) -> 
     held = fip.require_settled_on(body.from_)
     at = addresses.clock(tx)
     with journal.change(tx, caller, fip, "detach", at):
-        operation = _leave(tx, fip, held, DETACH, f"another request detached {fip.address}")
+        operation = records.open_operation(tx, DETACH, fip)
+        _leave(tx, fip, held, operation)
     return present.operation(operation)
 
 
@@ -80,23 +87,58 @@ def move(tx: Transaction, caller: Caller, fip_id: UUID, body: wire.Move) -> wire
     if held is None:
         raise NotAttachedThere(f"{fip.address} is attached to nothing")
     if waiting is not None and waiting.serves(body.to) and held.serves(body.from_):
-        return _operation(tx, waiting.operation_id)
+        return answered(tx, waiting.operation_id)
     held = fip.require_settled_on(body.from_)
     if held.serves(body.to):
-        raise AlreadyAttached(f"{fip.address} is attached to {body.to.kind} {body.to.id} already")
-    to = _locked_targets(tx, fip, body.to, body.from_)[0]
+        raise AlreadyAttached(f"{fip.address} is attached to {body.to} already")
+    to = locked_targets(tx, fip, body.to, body.from_)[0]
     fip.require_same_zone(to)
-    _require_room(tx, fip, to)
+    require_room(tx, fip, to)
     at = addresses.clock(tx)
     with journal.change(tx, caller, fip, "move", at):
-        operation = _leave(tx, fip, held, MOVE, f"another request moved {fip.address}")
-        operation.wait(
-            WITHDRAWAL_UNREALISED,
-            f"the nodes of {held.target_kind} {held.target_id} have not yet withdrawn {fip.address}",
-            "it goes on by itself once their node answers again",
-        )
-        fip.queue_for(to, held.role, operation, at)
+        fip.become_candidate(body.to)
+        operation = records.open_operation(tx, MOVE, fip)
+        hand_over(tx, fip, held, to, operation, at)
     return present.operation(operation)
+
+
+def swap(tx: Transaction, caller: Caller, body: wire.Swap) -> wire.Operation:
+    """Let two addresses change places, in one operation; refused unless each is where `body` says."""
+    sides = (body.first, body.second)
+    if body.first.flexible_ip == body.second.flexible_ip or body.first.target == body.second.target:
+        raise SwapSame("the two addresses are one, or on one target")
+    found = {fip.id: fip for fip in addresses.lock_flexible_ips(tx, [side.flexible_ip for side in sides])}
+    fips = [_visible(caller, found, side.flexible_ip) for side in sides]
+    going = {fip.waiting.operation_id if fip.waiting else None for fip in fips}
+    placed = all(fip.present and fip.present.serves(side.target) for fip, side in zip(fips, sides, strict=True))
+    if placed and len(going) == 1 and (known := going.pop()) is not None:
+        return answered(tx, known)
+    held = [_held_there(fip, side.target) for fip, side in zip(fips, sides, strict=True)]
+    targets = locked_targets(tx, fips[0], body.second.target, body.first.target)
+    at = addresses.clock(tx)
+    operation = records.open_operation(tx, SWAP, fips[0])
+    with journal.change(tx, caller, fips[0], "swap", at), journal.change(tx, caller, fips[1], "swap", at):
+        for fip, old, to in zip(fips, held, targets, strict=True):
+            fip.become_candidate(to.ref)
+            hand_over(tx, fip, old, to, operation, at)
+        tx.session.flush()
+        for fip, to in zip(fips, targets, strict=True):  # of what it comes to: each makes room for the other
+            require_room(tx, fip, to)
+    return present.operation(operation)
+
+
+def _visible(caller: Caller, found: dict[UUID, model.FlexibleIP], fip_id: UUID) -> model.FlexibleIP:
+    fip = found.get(fip_id)
+    if fip is None or caller.scope not in {None, fip.project}:
+        raise FlexibleIPUnknown(f"there is no flexible IP {str(fip_id)!r}")
+    fip.require_held()
+    return fip
+
+
+def _held_there(fip: model.FlexibleIP, target: wire.TargetRef) -> model.Attachment:
+    if fip.present is None:
+        raise NotAttachedThere(f"{fip.address} is attached to nothing")
+    return fip.require_settled_on(target)
 
 
 def _detaching(tx: Transaction, fip: model.FlexibleIP, held: model.Attachment) -> wire.Operation:
@@ -108,21 +150,42 @@ def _detaching(tx: Transaction, fip: model.FlexibleIP, held: model.Attachment) -
     return present.operation(current)
 
 
-def _leave(tx: Transaction, fip: model.FlexibleIP, held: model.Attachment, kind: str, reason: str) -> model.Operation:
+def hand_over(
+    tx: Transaction,
+    fip: model.FlexibleIP,
+    held: model.Attachment,
+    to: model.Target,
+    operation: model.Operation,
+    at: datetime,
+) -> None:
+    """Let `to` wait for what `held` gives up (break before make). The targets are locked."""
+    _leave(tx, fip, held, operation)
+    _await_withdrawal(operation, fip.address, held.ref)
+    fip.queue_for(to, held.role, operation, at)
+
+
+def _await_withdrawal(operation: model.Operation, address: str, old: wire.TargetRef) -> None:
+    operation.wait(
+        WITHDRAWAL_UNREALISED,
+        f"the nodes of {old} have not yet withdrawn {address}",
+        "it goes on by itself once their node answers again",
+    )
+
+
+def _leave(tx: Transaction, fip: model.FlexibleIP, held: model.Attachment, operation: model.Operation) -> None:
     """Let `held` vanish from the next revision of its target, under a new operation."""
     target = addresses.lock_targets(tx, [(held.target_kind, held.target_id)])[held.target_kind, held.target_id]
     former = records.operations_by_id(tx, [held.operation_id])[held.operation_id]
     if not former.finished:
-        former.fail(OperationSuperseded.code, reason)
-    operation = records.open_operation(tx, kind, fip)
+        verb = operation.kind.removeprefix("flexible_ip.")
+        former.fail(OperationSuperseded.code, f"another request, {verb}, concerns {fip.address}")
     target.addresses_revision += 1
     held.vanished = target.addresses_revision
     held.operation_id = operation.id
     tx.ring(wire.ADDRESS_SET_CHANGED, target.kind, str(target.id))
-    return operation
 
 
-def _locked_targets(tx: Transaction, fip: model.FlexibleIP, *refs: wire.TargetRef) -> list[model.Target]:
+def locked_targets(tx: Transaction, fip: model.FlexibleIP, *refs: wire.TargetRef) -> list[model.Target]:
     """The targets named, locked together. Raises TargetUnknown for one that is not the flexible IP's project's."""
     rows = addresses.lock_targets(tx, [(ref.kind, ref.id) for ref in refs])
     found = []
@@ -134,12 +197,13 @@ def _locked_targets(tx: Transaction, fip: model.FlexibleIP, *refs: wire.TargetRe
     return found
 
 
-def _require_room(tx: Transaction, fip: model.FlexibleIP, target: model.Target) -> None:
+def require_room(tx: Transaction, fip: model.FlexibleIP, target: model.Target) -> None:
+    """Raises TargetLimit if the target could not have `fip` beside what else it holds, awaits or may come to it."""
     if fip.carried:
         return
     limit = target.limit(fip.family)
-    if addresses.count_on(tx, target, fip.family) >= limit:
-        raise TargetLimit(f"{target.kind} {target.id} may hold {limit} {fip.family} and does; detach one first")
+    if addresses.others_on(tx, target, fip) >= limit:
+        raise TargetLimit(f"{target.ref} may hold {limit} {fip.family} and does; detach one first")
 
 
 # --- address sets ----------------------------------------------------------------------------------------------------
@@ -176,14 +240,16 @@ def report_realized(
     for fip in fips:
         # `left` was read without a lock: by now the address may be leaving somebody else.
         if fip.present is not None and fip.present.leaves(kind, target_id, by=target.realized_revision):
-            _withdrawn(tx, caller, fip, at)
+            _withdrawn(tx, caller, fip, at, body.realized_at)
     tx.session.flush()
     attachments = addresses.attachments_of(tx, kind, target_id)
     _tell_operations(tx, target, attachments, body)
     return present.address_set(target, attachments)
 
 
-def _withdrawn(tx: Transaction, caller: Caller, fip: model.FlexibleIP, at: datetime) -> None:
+def _withdrawn(
+    tx: Transaction, caller: Caller, fip: model.FlexibleIP, at: datetime, realized_at: datetime | None = None
+) -> None:
     """The old target's nodes have given `fip` up: it is free, or the target that waits for it gets it."""
     left, waiting = fip.present, fip.waiting
     if left is None or left.vanished is None:
@@ -200,8 +266,12 @@ def _withdrawn(tx: Transaction, caller: Caller, fip: model.FlexibleIP, at: datet
             target = waiting.target
             target.addresses_revision += 1
             waiting.appeared = target.addresses_revision
+            waiting.withdrawn_at = realized_at
             records.change_holder(tx, fip, target, at)
-            operation.reach("withdrawn", 0.5)
+            if not operation.finished:
+                operation.reach("withdrawn", 0.5)
+                for address, old in addresses.still_leaving(tx, operation.id) if operation.kind == SWAP else ():
+                    _await_withdrawal(operation, address, old)
             tx.ring(wire.ADDRESS_SET_CHANGED, target.kind, str(target.id))
 
 
@@ -214,9 +284,23 @@ def _tell_operations(
         if item.appeared is None or operation.finished:
             continue
         if item.vanished is None and item.appeared <= target.realized_revision:
-            operation.succeed()
+            _realized(tx, item, operation, body.realized_at)
         elif body.waiting_for is not None:
             operation.wait(**body.waiting_for.model_dump())
+
+
+def _realized(tx: Transaction, item: model.Attachment, operation: model.Operation, at: datetime | None) -> None:
+    """The nodes have read `item` back: its operation is done; a swap's when both are."""
+    if item.withdrawn_at is not None and at is not None:
+        gap = max(0.0, (at - item.withdrawn_at) / timedelta(milliseconds=1))
+        longest = max(gap, (operation.result or {}).get("control_gap_ms", 0.0))
+        operation.result = {"control_gap_ms": round(longest, 3)}
+    item.withdrawn_at = None
+    if operation.kind == SWAP:
+        tx.session.flush()
+        if not addresses.all_realized(tx, operation.id):
+            return
+    operation.succeed(operation.result)
 
 
 # --- targets ---------------------------------------------------------------------------------------------------------
@@ -272,7 +356,7 @@ def delete_target(tx: Transaction, caller: Caller, kind: str, target_id: UUID) -
         raise TargetUnknown(f"there is no {kind} {str(target_id)!r}")
     check_revision(caller.expected_revision, target.revision)
     attachments = addresses.attachments_of(tx, kind, target_id)
-    if any(item.flexible_ip_id not in fips for item in attachments):
+    if not addresses.on(tx, kind, target_id) <= fips.keys():
         raise Contended(f"an address came to {kind} {target_id} just now; send the request again")
     at = addresses.clock(tx)
     for item in attachments:
@@ -281,6 +365,11 @@ def delete_target(tx: Transaction, caller: Caller, kind: str, target_id: UUID) -
             _withdrawn(tx, caller, fip, at)
         else:
             _forget(tx, caller, fip, item, at)
+    for fip in fips.values():
+        may_come = fip.candidate(target.ref)
+        if may_come is not None:
+            with journal.change(tx, caller, fip, "candidate.deleted", at):
+                fip.stored_candidates.remove(may_come)
     tx.session.flush()
     answer = present.target(target)
     tx.session.delete(target)
@@ -303,7 +392,8 @@ def _forget(tx: Transaction, caller: Caller, fip: model.FlexibleIP, item: model.
 # --- operations ------------------------------------------------------------------------------------------------------
 
 
-def _operation(tx: Transaction, operation_id: str) -> wire.Operation:
+def answered(tx: Transaction, operation_id: str) -> wire.Operation:
+    """The operation that a repeated request is answered with."""
     found = records.operation(tx, operation_id, None)
     if found is None:
         raise OperationUnknown(f"there is no operation {operation_id!r}")

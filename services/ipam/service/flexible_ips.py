@@ -28,7 +28,7 @@ def reserve(tx: Transaction, caller: Caller, body: wire.FlexibleIPReserve) -> wi
         zone=pool.zone,
         pool=pool,
         family=body.family,
-        kind=wire.FlexibleIPKind.STANDARD,
+        kind=body.kind,
         address=address,
         interface_id=(
             addressing.interface_address(address, secrets.randbelow) if body.family is wire.Family.IPV6 else None
@@ -40,6 +40,7 @@ def reserve(tx: Transaction, caller: Caller, body: wire.FlexibleIPReserve) -> wi
         created_at=at,
         updated_at=at,
         attachments=[],
+        stored_candidates=[],
     )
     tx.session.add(fip)
     records.open_holding(tx, fip, None, at)
@@ -83,7 +84,10 @@ def update(tx: Transaction, caller: Caller, fip_id: UUID, body: wire.FlexibleIPU
 
 
 def release(tx: Transaction, caller: Caller, fip_id: UUID) -> wire.FlexibleIP:
-    """Give the address back: it rests, then is free in its pool, or gone if carried. Repeating it changes nothing."""
+    """Give the address back: it rests, then is free in its pool, or gone if carried. Repeating it changes nothing.
+
+    A failover address loses its candidates, which keep no room for it, and its health check.
+    """
     fip = locked(tx, caller, fip_id)
     if fip.released_at is not None:
         return present.flexible_ip(fip)
@@ -95,6 +99,9 @@ def release(tx: Transaction, caller: Caller, fip_id: UUID) -> wire.FlexibleIP:
     with journal.change(tx, caller, fip, "release", at):
         fip.released_at = records.close_holding(tx, fip, at)
         fip.quarantined_until = at + fip.quarantine
+        fip.stored_candidates.clear()
+        fip.health_check = None
+        fip.thaw()
         supply_store.free(tx, fip.address, fip.quarantined_until)
         if not fip.carried:
             supply_store.give_back_quota(tx, fip.project, fip.family)

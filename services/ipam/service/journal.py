@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from common.db import Transaction
-from services.ipam import chain, model
+from services.ipam import chain, model, wire
 from services.ipam.service.caller import Caller
 from services.ipam.store import records
 
@@ -16,6 +16,11 @@ from services.ipam.store import records
 def facts(fip: model.FlexibleIP) -> dict[str, Any]:
     """What the chain keeps of a flexible IP: whose it is, where it is and goes."""
     present, waiting = fip.present, fip.waiting
+    failover = {
+        "candidates": {f"{item.target_kind}/{item.target_id}": item.priority for item in fip.candidates},
+        "health_check": fip.health_check,
+        "frozen": fip.frozen_since is not None,
+    }
     return {
         "flexible_ip": str(fip.id),
         "project": fip.project,
@@ -26,6 +31,7 @@ def facts(fip: model.FlexibleIP) -> dict[str, Any]:
         "target": f"{present.target_kind}/{present.target_id}" if present else None,
         "leaving": present is not None and present.vanished is not None,
         "next_target": f"{waiting.target_kind}/{waiting.target_id}" if waiting else None,
+        **(failover if fip.kind == wire.FlexibleIPKind.FAILOVER else {}),
     }
 
 

@@ -7,15 +7,15 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, DateTime, Select, and_, exists, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, DateTime, Select, and_, exists, func, or_, select, tuple_, union
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import contains_eager, joinedload, selectinload
 from sqlalchemy.orm.interfaces import ORMOption
 
 from common.db import Transaction
-from services.ipam.model import Attachment, FlexibleIP, Pool, Target
+from services.ipam.model import Attachment, Candidate, FlexibleIP, Pool, Target
 from services.ipam.store.supply import Key
-from services.ipam.wire import FlexibleIPFilter, FlexibleIPState, TargetPut
+from services.ipam.wire import FlexibleIPFilter, FlexibleIPState, TargetPut, TargetRef
 
 
 def clock(tx: Transaction) -> datetime:
@@ -68,7 +68,8 @@ def flexible_ips(tx: Transaction, shown: FlexibleIPFilter, limit: int, after: Ke
     query = select(FlexibleIP).where(_visible(), *_of(shown.project)).order_by(FlexibleIP.id).limit(limit)
     if after is not None:
         query = query.where(FlexibleIP.id > after[0])
-    return tx.session.scalars(_filtered(query, shown).options(*_whole())).all()
+    whole = (*_whole(), selectinload(FlexibleIP.stored_candidates))
+    return tx.session.scalars(_filtered(query, shown).options(*whole)).all()
 
 
 def _filtered(query: Select[FlexibleIP], shown: FlexibleIPFilter) -> Select[FlexibleIP]:
@@ -172,9 +173,12 @@ def leaving(tx: Transaction, kind: str, target_id: UUID, revision: int) -> set[U
 
 
 def on(tx: Transaction, kind: str, target_id: UUID) -> set[UUID]:
-    """The flexible IPs with any tie to a target: held, leaving or waiting."""
-    query = select(Attachment.flexible_ip_id).where(Attachment.target_kind == kind, Attachment.target_id == target_id)
-    return set(tx.session.scalars(query))
+    """The flexible IPs with any tie to a target: held, leaving, waiting, or with it as a candidate."""
+    held, may_come = (
+        select(tie.flexible_ip_id).where(tie.target_kind == kind, tie.target_id == target_id)
+        for tie in (Attachment, Candidate)
+    )
+    return set(tx.session.scalars(union(held, may_come)))
 
 
 def register(tx: Transaction, kind: str, target_id: UUID, put: TargetPut) -> bool:
@@ -195,21 +199,41 @@ def register(tx: Transaction, kind: str, target_id: UUID, put: TargetPut) -> boo
     return tx.session.execute(statement.returning(Target.id)).scalar() is not None
 
 
-def count_on(tx: Transaction, target: Target, family: str) -> int:
-    """How many addresses of a family count against the target's limit: those it holds and those that wait for it."""
-    query = (
-        select(func.count())
-        .select_from(Attachment)
-        .join(Attachment.flexible_ip)
-        .where(
-            Attachment.target_kind == target.kind,
-            Attachment.target_id == target.id,
-            Attachment.vanished.is_(None),
-            FlexibleIP.family == family,
-            FlexibleIP.adopted_id.is_(None),
-        )
+def others_on(tx: Transaction, target: Target, than: FlexibleIP) -> int:
+    """How many other addresses of the same family count against the target's limit.
+
+    Those it holds, those that wait for it, and those that it is a candidate for.
+    """
+    held = select(Attachment.flexible_ip_id).where(
+        Attachment.target_kind == target.kind, Attachment.target_id == target.id, Attachment.vanished.is_(None)
+    )
+    may_come = select(Candidate.flexible_ip_id).where(
+        Candidate.target_kind == target.kind, Candidate.target_id == target.id
+    )
+    query = select(func.count()).where(
+        FlexibleIP.id.in_(union(held, may_come)),
+        FlexibleIP.id != than.id,
+        FlexibleIP.family == than.family,
+        FlexibleIP.adopted_id.is_(None),
     )
     return tx.session.scalars(query).one()
+
+
+def still_leaving(tx: Transaction, operation_id: str) -> list[tuple[str, TargetRef]]:
+    """The addresses of an operation whose withdrawal is not realised, and their targets."""
+    query = (
+        select(FlexibleIP.address, Attachment.target_kind, Attachment.target_id)
+        .join(Attachment.flexible_ip)
+        .where(Attachment.operation_id == operation_id, Attachment.vanished.is_not(None))
+    )
+    return [(address, TargetRef(kind=kind, id=target_id)) for address, kind, target_id in tx.session.execute(query)]
+
+
+def all_realized(tx: Transaction, operation_id: str) -> bool:
+    """Whether every address of an operation has arrived, and its nodes have read it back."""
+    arrived: Any = and_(Attachment.vanished.is_(None), Attachment.appeared <= Target.realized_revision)
+    query = select(func.bool_and(func.coalesce(arrived, False))).join(Attachment.target)
+    return bool(tx.session.scalar(query.where(Attachment.operation_id == operation_id)))
 
 
 def successors(tx: Transaction, kind: str, target_id: UUID) -> set[tuple[str, UUID]]:

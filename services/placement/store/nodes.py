@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, tuple_, update
+from sqlalchemy import DateTime, delete, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import selectinload
 
@@ -26,6 +26,11 @@ from services.placement.scheduler import Host, Supply
 from services.placement.store.instances import Key
 
 UNREACHABLE_AFTER = timedelta(seconds=4)  # four missed polls
+
+
+def clock(tx: Transaction) -> datetime:
+    """The database's time now: one clock for all workers."""
+    return tx.session.scalars(select(func.clock_timestamp(type_=DateTime(timezone=True)))).one()
 
 
 def up(node: Node, at: datetime | None = None) -> bool:

@@ -2,7 +2,7 @@
 
 import { client } from './client.gen.ts';
 import type { Client, ClientMeta, Options as Options2, RequestResult, TDataShape } from './client/index.ts';
-import type { AddPrefixData, AddPrefixErrors, AddPrefixResponses, AdoptFlexibleIpsData, AdoptFlexibleIpsErrors, AdoptFlexibleIpsResponses, AttachFlexibleIpData, AttachFlexibleIpErrors, AttachFlexibleIpResponses, CreatePoolData, CreatePoolErrors, CreatePoolResponses, DeletePrefixData, DeletePrefixErrors, DeletePrefixResponses, DeleteTargetData, DeleteTargetErrors, DeleteTargetResponses, DetachFlexibleIpData, DetachFlexibleIpErrors, DetachFlexibleIpResponses, GetAddressSetData, GetAddressSetErrors, GetAddressSetResponses, GetFlexibleIpData, GetFlexibleIpErrors, GetFlexibleIpResponses, GetOperationData, GetOperationErrors, GetOperationResponses, GetPoolData, GetPoolErrors, GetPoolResponses, GetTargetData, GetTargetErrors, GetTargetResponses, GetZoneData, GetZoneErrors, GetZoneResponses, ListFlexibleIpAuditData, ListFlexibleIpAuditErrors, ListFlexibleIpAuditResponses, ListFlexibleIpsData, ListFlexibleIpsErrors, ListFlexibleIpsResponses, ListHoldingsData, ListHoldingsErrors, ListHoldingsResponses, ListLaggingTargetsData, ListLaggingTargetsErrors, ListLaggingTargetsResponses, ListOperationsData, ListOperationsErrors, ListOperationsResponses, ListPoolsData, ListPoolsErrors, ListPoolsResponses, ListPrefixesData, ListPrefixesErrors, ListPrefixesResponses, ListQuotasData, ListQuotasErrors, ListQuotasResponses, ListTargetsData, ListTargetsErrors, ListTargetsResponses, ListZonesData, ListZonesErrors, ListZonesResponses, MoveFlexibleIpData, MoveFlexibleIpErrors, MoveFlexibleIpResponses, PutQuotaData, PutQuotaErrors, PutQuotaResponses, PutTargetData, PutTargetErrors, PutTargetResponses, PutZoneData, PutZoneErrors, PutZoneResponses, ReleaseFlexibleIpData, ReleaseFlexibleIpErrors, ReleaseFlexibleIpResponses, ReportRealizedData, ReportRealizedErrors, ReportRealizedResponses, ReserveFlexibleIpData, ReserveFlexibleIpErrors, ReserveFlexibleIpResponses, RestoreFlexibleIpData, RestoreFlexibleIpErrors, RestoreFlexibleIpResponses, UpdateFlexibleIpData, UpdateFlexibleIpErrors, UpdateFlexibleIpResponses, UpdatePoolData, UpdatePoolErrors, UpdatePoolResponses } from './types.gen.ts';
+import type { AddPrefixData, AddPrefixErrors, AddPrefixResponses, AdoptFlexibleIpsData, AdoptFlexibleIpsErrors, AdoptFlexibleIpsResponses, AttachFlexibleIpData, AttachFlexibleIpErrors, AttachFlexibleIpResponses, CreatePoolData, CreatePoolErrors, CreatePoolResponses, DeleteFlexibleIpHealthCheckData, DeleteFlexibleIpHealthCheckErrors, DeleteFlexibleIpHealthCheckResponses, DeletePrefixData, DeletePrefixErrors, DeletePrefixResponses, DeleteTargetData, DeleteTargetErrors, DeleteTargetResponses, DetachFlexibleIpData, DetachFlexibleIpErrors, DetachFlexibleIpResponses, FailOverFlexibleIpData, FailOverFlexibleIpErrors, FailOverFlexibleIpResponses, GetAddressSetData, GetAddressSetErrors, GetAddressSetResponses, GetFlexibleIpData, GetFlexibleIpErrors, GetFlexibleIpResponses, GetOperationData, GetOperationErrors, GetOperationResponses, GetPoolData, GetPoolErrors, GetPoolResponses, GetTargetData, GetTargetErrors, GetTargetResponses, GetZoneData, GetZoneErrors, GetZoneResponses, ListFlexibleIpAuditData, ListFlexibleIpAuditErrors, ListFlexibleIpAuditResponses, ListFlexibleIpsData, ListFlexibleIpsErrors, ListFlexibleIpsResponses, ListHoldingsData, ListHoldingsErrors, ListHoldingsResponses, ListLaggingTargetsData, ListLaggingTargetsErrors, ListLaggingTargetsResponses, ListOperationsData, ListOperationsErrors, ListOperationsResponses, ListPoolsData, ListPoolsErrors, ListPoolsResponses, ListPrefixesData, ListPrefixesErrors, ListPrefixesResponses, ListQuotasData, ListQuotasErrors, ListQuotasResponses, ListTargetsData, ListTargetsErrors, ListTargetsResponses, ListZonesData, ListZonesErrors, ListZonesResponses, MoveFlexibleIpData, MoveFlexibleIpErrors, MoveFlexibleIpResponses, PutFlexibleIpCandidatesData, PutFlexibleIpCandidatesErrors, PutFlexibleIpCandidatesResponses, PutFlexibleIpHealthCheckData, PutFlexibleIpHealthCheckErrors, PutFlexibleIpHealthCheckResponses, PutQuotaData, PutQuotaErrors, PutQuotaResponses, PutTargetData, PutTargetErrors, PutTargetResponses, PutZoneData, PutZoneErrors, PutZoneResponses, ReleaseFlexibleIpData, ReleaseFlexibleIpErrors, ReleaseFlexibleIpResponses, ReportRealizedData, ReportRealizedErrors, ReportRealizedResponses, ReserveFlexibleIpData, ReserveFlexibleIpErrors, ReserveFlexibleIpResponses, RestoreFlexibleIpData, RestoreFlexibleIpErrors, RestoreFlexibleIpResponses, SwapFlexibleIpsData, SwapFlexibleIpsErrors, SwapFlexibleIpsResponses, ThawFlexibleIpData, ThawFlexibleIpErrors, ThawFlexibleIpResponses, UpdateFlexibleIpData, UpdateFlexibleIpErrors, UpdateFlexibleIpResponses, UpdatePoolData, UpdatePoolErrors, UpdatePoolResponses } from './types.gen.ts';
 
 export type Options<TData extends TDataShape = TDataShape, ThrowOnError extends boolean = boolean, TResponse = unknown> = Options2<TData, ThrowOnError, TResponse> & {
     /**
@@ -341,6 +341,94 @@ export class Ipam extends HeyApiClient {
             responseStyle: 'data',
             security: [{ scheme: 'bearer', type: 'http' }, { name: 'X-Auth-Token', type: 'apiKey' }],
             url: '/ipam/v1/flexible-ips/{flexible_ip_id}:move',
+            ...options,
+            headers: {
+                'Content-Type': 'application/json',
+                ...options.headers
+            }
+        });
+    }
+    
+    /**
+     * Let two addresses change places between two targets: both or neither
+     */
+    public swapFlexibleIps<ThrowOnError extends boolean = true>(options: Options<SwapFlexibleIpsData, ThrowOnError>): RequestResult<SwapFlexibleIpsResponses, SwapFlexibleIpsErrors, ThrowOnError, 'data'> {
+        return (options.client ?? this.client).post<SwapFlexibleIpsResponses, SwapFlexibleIpsErrors, ThrowOnError, 'data'>({
+            responseStyle: 'data',
+            security: [{ scheme: 'bearer', type: 'http' }, { name: 'X-Auth-Token', type: 'apiKey' }],
+            url: '/ipam/v1/flexible-ips:swap',
+            ...options,
+            headers: {
+                'Content-Type': 'application/json',
+                ...options.headers
+            }
+        });
+    }
+    
+    /**
+     * Make another candidate of a failover address the active one
+     */
+    public failOverFlexibleIp<ThrowOnError extends boolean = true>(options: Options<FailOverFlexibleIpData, ThrowOnError>): RequestResult<FailOverFlexibleIpResponses, FailOverFlexibleIpErrors, ThrowOnError, 'data'> {
+        return (options.client ?? this.client).post<FailOverFlexibleIpResponses, FailOverFlexibleIpErrors, ThrowOnError, 'data'>({
+            responseStyle: 'data',
+            security: [{ scheme: 'bearer', type: 'http' }, { name: 'X-Auth-Token', type: 'apiKey' }],
+            url: '/ipam/v1/flexible-ips/{flexible_ip_id}:failover',
+            ...options,
+            headers: {
+                'Content-Type': 'application/json',
+                ...options.headers
+            }
+        });
+    }
+    
+    /**
+     * Let an address that failed over by health too often do so again
+     */
+    public thawFlexibleIp<ThrowOnError extends boolean = true>(options: Options<ThawFlexibleIpData, ThrowOnError>): RequestResult<ThawFlexibleIpResponses, ThawFlexibleIpErrors, ThrowOnError, 'data'> {
+        return (options.client ?? this.client).post<ThawFlexibleIpResponses, ThawFlexibleIpErrors, ThrowOnError, 'data'>({
+            responseStyle: 'data',
+            security: [{ scheme: 'bearer', type: 'http' }, { name: 'X-Auth-Token', type: 'apiKey' }],
+            url: '/ipam/v1/flexible-ips/{flexible_ip_id}:thaw',
+            ...options
+        });
+    }
+    
+    /**
+     * Set the targets that a failover address may go to. Each keeps room for it
+     */
+    public putFlexibleIpCandidates<ThrowOnError extends boolean = true>(options: Options<PutFlexibleIpCandidatesData, ThrowOnError>): RequestResult<PutFlexibleIpCandidatesResponses, PutFlexibleIpCandidatesErrors, ThrowOnError, 'data'> {
+        return (options.client ?? this.client).put<PutFlexibleIpCandidatesResponses, PutFlexibleIpCandidatesErrors, ThrowOnError, 'data'>({
+            responseStyle: 'data',
+            security: [{ scheme: 'bearer', type: 'http' }, { name: 'X-Auth-Token', type: 'apiKey' }],
+            url: '/ipam/v1/flexible-ips/{flexible_ip_id}/candidates',
+            ...options,
+            headers: {
+                'Content-Type': 'application/json',
+                ...options.headers
+            }
+        });
+    }
+    
+    /**
+     * No longer check a failover address. Repeating it changes nothing
+     */
+    public deleteFlexibleIpHealthCheck<ThrowOnError extends boolean = true>(options: Options<DeleteFlexibleIpHealthCheckData, ThrowOnError>): RequestResult<DeleteFlexibleIpHealthCheckResponses, DeleteFlexibleIpHealthCheckErrors, ThrowOnError, 'data'> {
+        return (options.client ?? this.client).delete<DeleteFlexibleIpHealthCheckResponses, DeleteFlexibleIpHealthCheckErrors, ThrowOnError, 'data'>({
+            responseStyle: 'data',
+            security: [{ scheme: 'bearer', type: 'http' }, { name: 'X-Auth-Token', type: 'apiKey' }],
+            url: '/ipam/v1/flexible-ips/{flexible_ip_id}/health-check',
+            ...options
+        });
+    }
+    
+    /**
+     * Have whoever holds a failover address checked; found down, the address fails over
+     */
+    public putFlexibleIpHealthCheck<ThrowOnError extends boolean = true>(options: Options<PutFlexibleIpHealthCheckData, ThrowOnError>): RequestResult<PutFlexibleIpHealthCheckResponses, PutFlexibleIpHealthCheckErrors, ThrowOnError, 'data'> {
+        return (options.client ?? this.client).put<PutFlexibleIpHealthCheckResponses, PutFlexibleIpHealthCheckErrors, ThrowOnError, 'data'>({
+            responseStyle: 'data',
+            security: [{ scheme: 'bearer', type: 'http' }, { name: 'X-Auth-Token', type: 'apiKey' }],
+            url: '/ipam/v1/flexible-ips/{flexible_ip_id}/health-check',
             ...options,
             headers: {
                 'Content-Type': 'application/json',

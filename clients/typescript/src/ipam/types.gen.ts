@@ -74,6 +74,33 @@ export type AuditRecord = {
 };
 
 /**
+ * A target that a failover address may go to; the highest `priority` goes first.
+ */
+export type Candidate = {
+    target: TargetRef;
+    priority: number;
+    /**
+     * The address is there, or on its way.
+     */
+    active: boolean;
+};
+
+/**
+ * A target that a failover address may go to.
+ */
+export type CandidatePut = {
+    target: TargetRef;
+    priority?: number;
+};
+
+/**
+ * All candidates of a failover address; the active one among them.
+ */
+export type CandidatesPut = {
+    candidates: Array<CandidatePut>;
+};
+
+/**
  * A legacy IPv6 prefix, /48 to /64, on the target that uses it.
  */
 export type CarriedPrefix = {
@@ -99,6 +126,23 @@ export type Detach = {
 export type Facts = {
     [key: string]: unknown;
 };
+
+/**
+ * To the candidate `to`; by default to the best one but for the active one.
+ */
+export type Failover = {
+    /**
+     * Refused unless this is the active one. By `health` it is required.
+     */
+    from?: TargetRef | null;
+    to?: TargetRef | null;
+    cause?: FailoverCause;
+};
+
+/**
+ * `health`: nobody asked for it, a check did; only a service says so.
+ */
+export type FailoverCause = 'person' | 'health';
 
 export type Family = 'ipv4' | 'ipv6';
 
@@ -147,6 +191,15 @@ export type FlexibleIp = {
      * While `moving`: where it goes.
      */
     next_attachment: Attachment | null;
+    /**
+     * Of a failover address; the best first.
+     */
+    candidates: Array<Candidate>;
+    health_check: HealthCheck | null;
+    /**
+     * It failed over by health 5 times within 180 s, and does not again until `:thaw`.
+     */
+    frozen_since: string | null;
     quarantined_until: string | null;
     revision: number;
     created_at: string;
@@ -164,6 +217,7 @@ export type FlexibleIpKind = 'standard' | 'failover';
 export type FlexibleIpReserve = {
     zone: string;
     family?: Family;
+    kind?: FlexibleIpKind;
     pool?: string | null;
     address?: string | null;
     name?: string | null;
@@ -186,6 +240,36 @@ export type FlexibleIpUpdate = {
     name?: string | null;
     labels?: Labels | null;
     protected?: boolean | null;
+};
+
+/**
+ * How another node than its holder's finds a failover address down: `threshold` probes in a row unanswered.
+ */
+export type HealthCheck = {
+    protocol: HealthProtocol;
+    /**
+     * For `tcp`, and only for that.
+     */
+    port?: number | null;
+    interval_ms?: number;
+    threshold?: number;
+    /**
+     * How long no failover by health follows another: the next holder's time to start.
+     */
+    hold_down_s?: number;
+};
+
+/**
+ * `icmp`: it answers an echo request; `tcp`: it accepts a connection.
+ */
+export type HealthProtocol = 'icmp' | 'tcp';
+
+/**
+ * An address, and the target that has it now.
+ */
+export type Held = {
+    flexible_ip: string;
+    target: TargetRef;
 };
 
 /**
@@ -432,7 +516,19 @@ export type QuotaPut = {
  */
 export type Realized = {
     realized_revision?: number | null;
+    /**
+     * When they had read it back, by placement's clock.
+     */
+    realized_at?: string | null;
     waiting_for?: Waiting | null;
+};
+
+/**
+ * Two addresses that change places.
+ */
+export type Swap = {
+    first: Held;
+    second: Held;
 };
 
 /**
@@ -461,6 +557,11 @@ export type TargetAddress = {
     host: string;
     role: string | null;
     carried: boolean;
+    /**
+     * Of a failover address; the best first.
+     */
+    candidates: Array<Candidate>;
+    health_check: HealthCheck | null;
 };
 
 /**
@@ -1811,6 +1912,7 @@ export type AttachFlexibleIpErrors = {
     404: Problem;
     /**
      * - `idempotency.in_flight`: The request with this Idempotency-Key is still being worked on; ask again.
+     * - `ipam.failover.candidates_full`: The failover address has as many candidates as it may. Replace one of them first.
      * - `ipam.flexible_ip.already_attached`: Another target holds the flexible IP. Use `:move`, or detach it first.
      * - `ipam.flexible_ip.in_transition`: The flexible IP is leaving a target whose nodes have not yet withdrawn it. Wait for its operation.
      * - `ipam.flexible_ip.quarantined`: The flexible IP was released. Restore it first.
@@ -1983,6 +2085,7 @@ export type MoveFlexibleIpErrors = {
     404: Problem;
     /**
      * - `idempotency.in_flight`: The request with this Idempotency-Key is still being worked on; ask again.
+     * - `ipam.failover.candidates_full`: The failover address has as many candidates as it may. Replace one of them first.
      * - `ipam.flexible_ip.already_attached`: Another target holds the flexible IP. Use `:move`, or detach it first.
      * - `ipam.flexible_ip.in_transition`: The flexible IP is leaving a target whose nodes have not yet withdrawn it. Wait for its operation.
      * - `ipam.flexible_ip.not_attached_there`: The flexible IP is not attached to the target named in `from`. Read it again.
@@ -2027,6 +2130,498 @@ export type MoveFlexibleIpResponses = {
 };
 
 export type MoveFlexibleIpResponse = MoveFlexibleIpResponses[keyof MoveFlexibleIpResponses];
+
+export type SwapFlexibleIpsData = {
+    body: Swap;
+    headers?: {
+        /**
+         * Makes a repeated request answer the same, for 24 hours.
+         */
+        'Idempotency-Key'?: string;
+    };
+    path?: never;
+    query?: {
+        /**
+         * Run every check and change nothing.
+         */
+        validate_only?: boolean;
+    };
+    url: '/ipam/v1/flexible-ips:swap';
+};
+
+export type SwapFlexibleIpsErrors = {
+    /**
+     * - `auth.token_refused`: The token is missing, expired, for another service, or not signed by a trusted key.
+     *
+     */
+    401: Problem;
+    /**
+     * - `auth.role_missing`: The token's roles do not allow this.
+     *
+     */
+    403: Problem;
+    /**
+     * - `ipam.flexible_ip.unknown`: There is no such flexible IP in this project.
+     * - `ipam.operation.unknown`: There is no such operation in this project.
+     * - `ipam.target.unknown`: There is no such target in this project.
+     *
+     */
+    404: Problem;
+    /**
+     * - `idempotency.in_flight`: The request with this Idempotency-Key is still being worked on; ask again.
+     * - `ipam.failover.candidates_full`: The failover address has as many candidates as it may. Replace one of them first.
+     * - `ipam.flexible_ip.in_transition`: The flexible IP is leaving a target whose nodes have not yet withdrawn it. Wait for its operation.
+     * - `ipam.flexible_ip.not_attached_there`: The flexible IP is not attached to the target named in `from`. Read it again.
+     * - `ipam.flexible_ip.quarantined`: The flexible IP was released. Restore it first.
+     * - `ipam.target.limit`: The target holds as many addresses of this family as it may. Detach one first.
+     *
+     */
+    409: Problem;
+    /**
+     * - `request.invalid`: The request does not fit its schema.
+     * - `request.parameter`: A query parameter is unknown, empty or given twice.
+     * - `idempotency.key_reused`: This Idempotency-Key was used with another request.
+     * - `ipam.swap.same`: A swap is of two addresses, each on a target of its own.
+     *
+     */
+    422: Problem;
+    /**
+     * - `database.unavailable`: The database does not answer; the same request may be sent again.
+     * - `database.contended`: Two requests met in the database and this one gave way; send it again.
+     *
+     */
+    503: Problem;
+};
+
+export type SwapFlexibleIpsError = SwapFlexibleIpsErrors[keyof SwapFlexibleIpsErrors];
+
+export type SwapFlexibleIpsResponses = {
+    /**
+     * What would be answered; with `validate_only` nothing was changed.
+     */
+    200: Operation;
+    /**
+     * It is under way: watch the Operation until it is final.
+     */
+    202: Operation;
+};
+
+export type SwapFlexibleIpsResponse = SwapFlexibleIpsResponses[keyof SwapFlexibleIpsResponses];
+
+export type FailOverFlexibleIpData = {
+    body: Failover;
+    headers?: {
+        /**
+         * Makes a repeated request answer the same, for 24 hours.
+         */
+        'Idempotency-Key'?: string;
+        /**
+         * The ETag that the change is meant for; refused with 412 when the resource has changed since.
+         */
+        'If-Match'?: string;
+    };
+    path: {
+        flexible_ip_id: string;
+    };
+    query?: {
+        /**
+         * Run every check and change nothing.
+         */
+        validate_only?: boolean;
+    };
+    url: '/ipam/v1/flexible-ips/{flexible_ip_id}:failover';
+};
+
+export type FailOverFlexibleIpErrors = {
+    /**
+     * - `auth.token_refused`: The token is missing, expired, for another service, or not signed by a trusted key.
+     *
+     */
+    401: Problem;
+    /**
+     * - `auth.role_missing`: The token's roles do not allow this.
+     *
+     */
+    403: Problem;
+    /**
+     * - `ipam.flexible_ip.unknown`: There is no such flexible IP in this project.
+     * - `ipam.operation.unknown`: There is no such operation in this project.
+     * - `ipam.target.unknown`: There is no such target in this project.
+     *
+     */
+    404: Problem;
+    /**
+     * - `idempotency.in_flight`: The request with this Idempotency-Key is still being worked on; ask again.
+     * - `ipam.failover.frozen`: It failed over by health too often and stays where it is. `:thaw` it, or fail it over yourself.
+     * - `ipam.failover.held_down`: The address failed over by health a short while ago; so soon it does not again.
+     * - `ipam.failover.no_candidate`: The failover address has no candidate but the active one. Give it another.
+     * - `ipam.failover.not_candidate`: A failover address goes to its candidates only. Make the target one of them first.
+     * - `ipam.flexible_ip.already_attached`: Another target holds the flexible IP. Use `:move`, or detach it first.
+     * - `ipam.flexible_ip.in_transition`: The flexible IP is leaving a target whose nodes have not yet withdrawn it. Wait for its operation.
+     * - `ipam.flexible_ip.not_attached`: The flexible IP is attached to nothing.
+     * - `ipam.flexible_ip.not_attached_there`: The flexible IP is not attached to the target named in `from`. Read it again.
+     * - `ipam.flexible_ip.not_failover`: Only an address of kind `failover` has candidates and a health check. Reserve one.
+     * - `ipam.flexible_ip.quarantined`: The flexible IP was released. Restore it first.
+     * - `ipam.target.limit`: The target holds as many addresses of this family as it may. Detach one first.
+     *
+     */
+    409: Problem;
+    /**
+     * - `revision.stale`: The resource has changed since the revision that If-Match names.
+     *
+     */
+    412: Problem;
+    /**
+     * - `request.invalid`: The request does not fit its schema.
+     * - `request.parameter`: A query parameter is unknown, empty or given twice.
+     * - `idempotency.key_reused`: This Idempotency-Key was used with another request.
+     * - `request.header`: A header cannot be understood.
+     *
+     */
+    422: Problem;
+    /**
+     * - `database.unavailable`: The database does not answer; the same request may be sent again.
+     * - `database.contended`: Two requests met in the database and this one gave way; send it again.
+     *
+     */
+    503: Problem;
+};
+
+export type FailOverFlexibleIpError = FailOverFlexibleIpErrors[keyof FailOverFlexibleIpErrors];
+
+export type FailOverFlexibleIpResponses = {
+    /**
+     * What would be answered; with `validate_only` nothing was changed.
+     */
+    200: Operation;
+    /**
+     * It is under way: watch the Operation until it is final.
+     */
+    202: Operation;
+};
+
+export type FailOverFlexibleIpResponse = FailOverFlexibleIpResponses[keyof FailOverFlexibleIpResponses];
+
+export type ThawFlexibleIpData = {
+    body?: never;
+    headers?: {
+        /**
+         * Makes a repeated request answer the same, for 24 hours.
+         */
+        'Idempotency-Key'?: string;
+        /**
+         * The ETag that the change is meant for; refused with 412 when the resource has changed since.
+         */
+        'If-Match'?: string;
+    };
+    path: {
+        flexible_ip_id: string;
+    };
+    query?: {
+        /**
+         * Run every check and change nothing.
+         */
+        validate_only?: boolean;
+    };
+    url: '/ipam/v1/flexible-ips/{flexible_ip_id}:thaw';
+};
+
+export type ThawFlexibleIpErrors = {
+    /**
+     * - `auth.token_refused`: The token is missing, expired, for another service, or not signed by a trusted key.
+     *
+     */
+    401: Problem;
+    /**
+     * - `auth.role_missing`: The token's roles do not allow this.
+     *
+     */
+    403: Problem;
+    /**
+     * - `ipam.flexible_ip.unknown`: There is no such flexible IP in this project.
+     *
+     */
+    404: Problem;
+    /**
+     * - `idempotency.in_flight`: The request with this Idempotency-Key is still being worked on; ask again.
+     * - `ipam.flexible_ip.not_failover`: Only an address of kind `failover` has candidates and a health check. Reserve one.
+     * - `ipam.flexible_ip.quarantined`: The flexible IP was released. Restore it first.
+     *
+     */
+    409: Problem;
+    /**
+     * - `revision.stale`: The resource has changed since the revision that If-Match names.
+     *
+     */
+    412: Problem;
+    /**
+     * - `request.invalid`: The request does not fit its schema.
+     * - `request.parameter`: A query parameter is unknown, empty or given twice.
+     * - `idempotency.key_reused`: This Idempotency-Key was used with another request.
+     * - `request.header`: A header cannot be understood.
+     *
+     */
+    422: Problem;
+    /**
+     * - `database.unavailable`: The database does not answer; the same request may be sent again.
+     * - `database.contended`: Two requests met in the database and this one gave way; send it again.
+     *
+     */
+    503: Problem;
+};
+
+export type ThawFlexibleIpError = ThawFlexibleIpErrors[keyof ThawFlexibleIpErrors];
+
+export type ThawFlexibleIpResponses = {
+    /**
+     * OK.
+     */
+    200: FlexibleIp;
+};
+
+export type ThawFlexibleIpResponse = ThawFlexibleIpResponses[keyof ThawFlexibleIpResponses];
+
+export type PutFlexibleIpCandidatesData = {
+    body: CandidatesPut;
+    headers?: {
+        /**
+         * Makes a repeated request answer the same, for 24 hours.
+         */
+        'Idempotency-Key'?: string;
+        /**
+         * The ETag that the change is meant for; refused with 412 when the resource has changed since.
+         */
+        'If-Match'?: string;
+    };
+    path: {
+        flexible_ip_id: string;
+    };
+    query?: {
+        /**
+         * Run every check and change nothing.
+         */
+        validate_only?: boolean;
+    };
+    url: '/ipam/v1/flexible-ips/{flexible_ip_id}/candidates';
+};
+
+export type PutFlexibleIpCandidatesErrors = {
+    /**
+     * - `auth.token_refused`: The token is missing, expired, for another service, or not signed by a trusted key.
+     *
+     */
+    401: Problem;
+    /**
+     * - `auth.role_missing`: The token's roles do not allow this.
+     *
+     */
+    403: Problem;
+    /**
+     * - `ipam.flexible_ip.unknown`: There is no such flexible IP in this project.
+     * - `ipam.target.unknown`: There is no such target in this project.
+     *
+     */
+    404: Problem;
+    /**
+     * - `idempotency.in_flight`: The request with this Idempotency-Key is still being worked on; ask again.
+     * - `ipam.failover.active_candidate`: The target that has the failover address, or is about to get it, stays a candidate. Fail over first.
+     * - `ipam.flexible_ip.not_failover`: Only an address of kind `failover` has candidates and a health check. Reserve one.
+     * - `ipam.flexible_ip.quarantined`: The flexible IP was released. Restore it first.
+     * - `ipam.target.limit`: The target holds as many addresses of this family as it may. Detach one first.
+     * - `ipam.target.zone_mismatch`: The flexible IP and the target are in different zones.
+     *
+     */
+    409: Problem;
+    /**
+     * - `revision.stale`: The resource has changed since the revision that If-Match names.
+     *
+     */
+    412: Problem;
+    /**
+     * - `request.invalid`: The request does not fit its schema.
+     * - `request.parameter`: A query parameter is unknown, empty or given twice.
+     * - `idempotency.key_reused`: This Idempotency-Key was used with another request.
+     * - `request.header`: A header cannot be understood.
+     * - `ipam.failover.candidate_twice`: A target is a candidate once.
+     *
+     */
+    422: Problem;
+    /**
+     * - `database.unavailable`: The database does not answer; the same request may be sent again.
+     * - `database.contended`: Two requests met in the database and this one gave way; send it again.
+     *
+     */
+    503: Problem;
+};
+
+export type PutFlexibleIpCandidatesError = PutFlexibleIpCandidatesErrors[keyof PutFlexibleIpCandidatesErrors];
+
+export type PutFlexibleIpCandidatesResponses = {
+    /**
+     * OK.
+     */
+    200: FlexibleIp;
+};
+
+export type PutFlexibleIpCandidatesResponse = PutFlexibleIpCandidatesResponses[keyof PutFlexibleIpCandidatesResponses];
+
+export type DeleteFlexibleIpHealthCheckData = {
+    body?: never;
+    headers?: {
+        /**
+         * Makes a repeated request answer the same, for 24 hours.
+         */
+        'Idempotency-Key'?: string;
+        /**
+         * The ETag that the change is meant for; refused with 412 when the resource has changed since.
+         */
+        'If-Match'?: string;
+    };
+    path: {
+        flexible_ip_id: string;
+    };
+    query?: {
+        /**
+         * Run every check and change nothing.
+         */
+        validate_only?: boolean;
+    };
+    url: '/ipam/v1/flexible-ips/{flexible_ip_id}/health-check';
+};
+
+export type DeleteFlexibleIpHealthCheckErrors = {
+    /**
+     * - `auth.token_refused`: The token is missing, expired, for another service, or not signed by a trusted key.
+     *
+     */
+    401: Problem;
+    /**
+     * - `auth.role_missing`: The token's roles do not allow this.
+     *
+     */
+    403: Problem;
+    /**
+     * - `ipam.flexible_ip.unknown`: There is no such flexible IP in this project.
+     *
+     */
+    404: Problem;
+    /**
+     * - `idempotency.in_flight`: The request with this Idempotency-Key is still being worked on; ask again.
+     * - `ipam.flexible_ip.not_failover`: Only an address of kind `failover` has candidates and a health check. Reserve one.
+     * - `ipam.flexible_ip.quarantined`: The flexible IP was released. Restore it first.
+     *
+     */
+    409: Problem;
+    /**
+     * - `revision.stale`: The resource has changed since the revision that If-Match names.
+     *
+     */
+    412: Problem;
+    /**
+     * - `request.invalid`: The request does not fit its schema.
+     * - `request.parameter`: A query parameter is unknown, empty or given twice.
+     * - `idempotency.key_reused`: This Idempotency-Key was used with another request.
+     * - `request.header`: A header cannot be understood.
+     *
+     */
+    422: Problem;
+    /**
+     * - `database.unavailable`: The database does not answer; the same request may be sent again.
+     * - `database.contended`: Two requests met in the database and this one gave way; send it again.
+     *
+     */
+    503: Problem;
+};
+
+export type DeleteFlexibleIpHealthCheckError = DeleteFlexibleIpHealthCheckErrors[keyof DeleteFlexibleIpHealthCheckErrors];
+
+export type DeleteFlexibleIpHealthCheckResponses = {
+    /**
+     * OK.
+     */
+    200: FlexibleIp;
+};
+
+export type DeleteFlexibleIpHealthCheckResponse = DeleteFlexibleIpHealthCheckResponses[keyof DeleteFlexibleIpHealthCheckResponses];
+
+export type PutFlexibleIpHealthCheckData = {
+    body: HealthCheck;
+    headers?: {
+        /**
+         * Makes a repeated request answer the same, for 24 hours.
+         */
+        'Idempotency-Key'?: string;
+        /**
+         * The ETag that the change is meant for; refused with 412 when the resource has changed since.
+         */
+        'If-Match'?: string;
+    };
+    path: {
+        flexible_ip_id: string;
+    };
+    query?: {
+        /**
+         * Run every check and change nothing.
+         */
+        validate_only?: boolean;
+    };
+    url: '/ipam/v1/flexible-ips/{flexible_ip_id}/health-check';
+};
+
+export type PutFlexibleIpHealthCheckErrors = {
+    /**
+     * - `auth.token_refused`: The token is missing, expired, for another service, or not signed by a trusted key.
+     *
+     */
+    401: Problem;
+    /**
+     * - `auth.role_missing`: The token's roles do not allow this.
+     *
+     */
+    403: Problem;
+    /**
+     * - `ipam.flexible_ip.unknown`: There is no such flexible IP in this project.
+     *
+     */
+    404: Problem;
+    /**
+     * - `idempotency.in_flight`: The request with this Idempotency-Key is still being worked on; ask again.
+     * - `ipam.flexible_ip.not_failover`: Only an address of kind `failover` has candidates and a health check. Reserve one.
+     * - `ipam.flexible_ip.quarantined`: The flexible IP was released. Restore it first.
+     *
+     */
+    409: Problem;
+    /**
+     * - `revision.stale`: The resource has changed since the revision that If-Match names.
+     *
+     */
+    412: Problem;
+    /**
+     * - `request.invalid`: The request does not fit its schema.
+     * - `request.parameter`: A query parameter is unknown, empty or given twice.
+     * - `idempotency.key_reused`: This Idempotency-Key was used with another request.
+     * - `request.header`: A header cannot be understood.
+     *
+     */
+    422: Problem;
+    /**
+     * - `database.unavailable`: The database does not answer; the same request may be sent again.
+     * - `database.contended`: Two requests met in the database and this one gave way; send it again.
+     *
+     */
+    503: Problem;
+};
+
+export type PutFlexibleIpHealthCheckError = PutFlexibleIpHealthCheckErrors[keyof PutFlexibleIpHealthCheckErrors];
+
+export type PutFlexibleIpHealthCheckResponses = {
+    /**
+     * OK.
+     */
+    200: FlexibleIp;
+};
+
+export type PutFlexibleIpHealthCheckResponse = PutFlexibleIpHealthCheckResponses[keyof PutFlexibleIpHealthCheckResponses];
 
 export type AdoptFlexibleIpsData = {
     body: Adopt;

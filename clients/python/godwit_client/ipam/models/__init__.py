@@ -7,9 +7,14 @@ from .attach import Attach
 from .attachment import Attachment
 from .audit_record import AuditRecord
 from .audit_record_page import AuditRecordPage
+from .candidate import Candidate
+from .candidate_put import CandidatePut
+from .candidates_put import CandidatesPut
 from .carried_prefix import CarriedPrefix
 from .detach import Detach
 from .facts import Facts
+from .failover import Failover
+from .failover_cause import FailoverCause
 from .family import Family
 from .field_error import FieldError
 from .flexible_ip import FlexibleIP
@@ -18,6 +23,9 @@ from .flexible_ip_page import FlexibleIPPage
 from .flexible_ip_reserve import FlexibleIPReserve
 from .flexible_ip_state import FlexibleIPState
 from .flexible_ip_update import FlexibleIPUpdate
+from .health_check import HealthCheck
+from .health_protocol import HealthProtocol
+from .held import Held
 from .holding import Holding
 from .holding_page import HoldingPage
 from .labels import Labels
@@ -42,6 +50,7 @@ from .quota import Quota
 from .quota_page import QuotaPage
 from .quota_put import QuotaPut
 from .realized import Realized
+from .swap import Swap
 from .target import Target
 from .target_address import TargetAddress
 from .target_page import TargetPage
@@ -61,9 +70,14 @@ __all__ = (
     "Attachment",
     "AuditRecord",
     "AuditRecordPage",
+    "Candidate",
+    "CandidatePut",
+    "CandidatesPut",
     "CarriedPrefix",
     "Detach",
     "Facts",
+    "Failover",
+    "FailoverCause",
     "Family",
     "FieldError",
     "FlexibleIP",
@@ -72,6 +86,9 @@ __all__ = (
     "FlexibleIPReserve",
     "FlexibleIPState",
     "FlexibleIPUpdate",
+    "HealthCheck",
+    "HealthProtocol",
+    "Held",
     "Holding",
     "HoldingPage",
     "Labels",
@@ -96,6 +113,7 @@ __all__ = (
     "QuotaPage",
     "QuotaPut",
     "Realized",
+    "Swap",
     "Target",
     "TargetAddress",
     "TargetPage",

@@ -14,6 +14,8 @@ from ..models.flexible_ip_state import FlexibleIPState
 
 if TYPE_CHECKING:
     from ..models.attachment import Attachment
+    from ..models.candidate import Candidate
+    from ..models.health_check import HealthCheck
     from ..models.labels import Labels
 
 
@@ -42,6 +44,10 @@ class FlexibleIP:
             kernels.
         attachment (Attachment | None):
         next_attachment (Attachment | None): While `moving`: where it goes.
+        candidates (list[Candidate]): Of a failover address; the best first.
+        health_check (HealthCheck | None):
+        frozen_since (datetime.datetime | None): It failed over by health 5 times within 180 s, and does not again until
+            `:thaw`.
         quarantined_until (datetime.datetime | None):
         revision (int):
         created_at (datetime.datetime):
@@ -63,6 +69,9 @@ class FlexibleIP:
     state: FlexibleIPState
     attachment: Attachment | None
     next_attachment: Attachment | None
+    candidates: list[Candidate]
+    health_check: HealthCheck | None
+    frozen_since: datetime.datetime | None
     quarantined_until: datetime.datetime | None
     revision: int
     created_at: datetime.datetime
@@ -71,6 +80,7 @@ class FlexibleIP:
 
     def to_dict(self) -> dict[str, Any]:
         from ..models.attachment import Attachment  # noqa: PLC0415
+        from ..models.health_check import HealthCheck  # noqa: PLC0415
 
         id = str(self.id)
 
@@ -113,6 +123,23 @@ class FlexibleIP:
         else:
             next_attachment = self.next_attachment
 
+        candidates = []
+        for candidates_item_data in self.candidates:
+            candidates_item = candidates_item_data.to_dict()
+            candidates.append(candidates_item)
+
+        health_check: dict[str, Any] | None
+        if isinstance(self.health_check, HealthCheck):
+            health_check = self.health_check.to_dict()
+        else:
+            health_check = self.health_check
+
+        frozen_since: None | str
+        if isinstance(self.frozen_since, datetime.datetime):
+            frozen_since = self.frozen_since.isoformat()
+        else:
+            frozen_since = self.frozen_since
+
         quarantined_until: None | str
         if isinstance(self.quarantined_until, datetime.datetime):
             quarantined_until = self.quarantined_until.isoformat()
@@ -144,6 +171,9 @@ class FlexibleIP:
                 "state": state,
                 "attachment": attachment,
                 "next_attachment": next_attachment,
+                "candidates": candidates,
+                "health_check": health_check,
+                "frozen_since": frozen_since,
                 "quarantined_until": quarantined_until,
                 "revision": revision,
                 "created_at": created_at,
@@ -156,6 +186,8 @@ class FlexibleIP:
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
         from ..models.attachment import Attachment  # noqa: PLC0415
+        from ..models.candidate import Candidate  # noqa: PLC0415
+        from ..models.health_check import HealthCheck  # noqa: PLC0415
         from ..models.labels import Labels  # noqa: PLC0415
 
         d = dict(src_dict)
@@ -230,6 +262,43 @@ class FlexibleIP:
 
         next_attachment = _parse_next_attachment(d.pop("next_attachment"))
 
+        candidates = []
+        _candidates = d.pop("candidates")
+        for candidates_item_data in _candidates:
+            candidates_item = Candidate.from_dict(candidates_item_data)
+
+            candidates.append(candidates_item)
+
+        def _parse_health_check(data: object) -> HealthCheck | None:
+            if data is None:
+                return data
+            try:
+                if not isinstance(data, dict):
+                    raise TypeError()
+                health_check_type_0 = HealthCheck.from_dict(data)
+
+                return health_check_type_0
+            except (TypeError, ValueError, AttributeError, KeyError):
+                pass
+            return cast(HealthCheck | None, data)
+
+        health_check = _parse_health_check(d.pop("health_check"))
+
+        def _parse_frozen_since(data: object) -> datetime.datetime | None:
+            if data is None:
+                return data
+            try:
+                if not isinstance(data, str):
+                    raise TypeError()
+                frozen_since_type_0 = datetime.datetime.fromisoformat(data)
+
+                return frozen_since_type_0
+            except (TypeError, ValueError, AttributeError, KeyError):
+                pass
+            return cast(datetime.datetime | None, data)
+
+        frozen_since = _parse_frozen_since(d.pop("frozen_since"))
+
         def _parse_quarantined_until(data: object) -> datetime.datetime | None:
             if data is None:
                 return data
@@ -267,6 +336,9 @@ class FlexibleIP:
             state=state,
             attachment=attachment,
             next_attachment=next_attachment,
+            candidates=candidates,
+            health_check=health_check,
+            frozen_since=frozen_since,
             quarantined_until=quarantined_until,
             revision=revision,
             created_at=created_at,

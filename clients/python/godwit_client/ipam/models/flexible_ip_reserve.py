@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from attrs import define as _attrs_define
 
 from ..models.family import Family
+from ..models.flexible_ip_kind import FlexibleIPKind
 from ..types import UNSET, Unset
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ class FlexibleIPReserve:
     Attributes:
         zone (str):
         family (Family | Unset):
+        kind (FlexibleIPKind | Unset): `failover`: it may go to one of several candidates, of which one is active.
         pool (None | str | Unset):
         address (None | str | Unset):
         name (None | str | Unset):
@@ -31,6 +33,7 @@ class FlexibleIPReserve:
 
     zone: str
     family: Family | Unset = UNSET
+    kind: FlexibleIPKind | Unset = UNSET
     pool: None | str | Unset = UNSET
     address: None | str | Unset = UNSET
     name: None | str | Unset = UNSET
@@ -43,6 +46,10 @@ class FlexibleIPReserve:
         family: str | Unset = UNSET
         if not isinstance(self.family, Unset):
             family = self.family.value
+
+        kind: str | Unset = UNSET
+        if not isinstance(self.kind, Unset):
+            kind = self.kind.value
 
         pool: None | str | Unset
         if isinstance(self.pool, Unset):
@@ -81,6 +88,8 @@ class FlexibleIPReserve:
         )
         if family is not UNSET:
             field_dict["family"] = family
+        if kind is not UNSET:
+            field_dict["kind"] = kind
         if pool is not UNSET:
             field_dict["pool"] = pool
         if address is not UNSET:
@@ -107,6 +116,13 @@ class FlexibleIPReserve:
             family = UNSET
         else:
             family = Family(_family)
+
+        _kind = d.pop("kind", UNSET)
+        kind: FlexibleIPKind | Unset
+        if isinstance(_kind, Unset):
+            kind = UNSET
+        else:
+            kind = FlexibleIPKind(_kind)
 
         def _parse_pool(data: object) -> None | str | Unset:
             if data is None:
@@ -154,6 +170,7 @@ class FlexibleIPReserve:
         flexible_ip_reserve = cls(
             zone=zone,
             family=family,
+            kind=kind,
             pool=pool,
             address=address,
             name=name,

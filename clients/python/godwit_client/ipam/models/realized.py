@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -20,10 +21,12 @@ class Realized:
 
     Attributes:
         realized_revision (int | None | Unset):
+        realized_at (datetime.datetime | None | Unset): When they had read it back, by placement's clock.
         waiting_for (None | Unset | Waiting):
     """
 
     realized_revision: int | None | Unset = UNSET
+    realized_at: datetime.datetime | None | Unset = UNSET
     waiting_for: None | Unset | Waiting = UNSET
 
     def to_dict(self) -> dict[str, Any]:
@@ -34,6 +37,14 @@ class Realized:
             realized_revision = UNSET
         else:
             realized_revision = self.realized_revision
+
+        realized_at: None | str | Unset
+        if isinstance(self.realized_at, Unset):
+            realized_at = UNSET
+        elif isinstance(self.realized_at, datetime.datetime):
+            realized_at = self.realized_at.isoformat()
+        else:
+            realized_at = self.realized_at
 
         waiting_for: dict[str, Any] | None | Unset
         if isinstance(self.waiting_for, Unset):
@@ -48,6 +59,8 @@ class Realized:
         field_dict.update({})
         if realized_revision is not UNSET:
             field_dict["realized_revision"] = realized_revision
+        if realized_at is not UNSET:
+            field_dict["realized_at"] = realized_at
         if waiting_for is not UNSET:
             field_dict["waiting_for"] = waiting_for
 
@@ -68,6 +81,23 @@ class Realized:
 
         realized_revision = _parse_realized_revision(d.pop("realized_revision", UNSET))
 
+        def _parse_realized_at(data: object) -> datetime.datetime | None | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            try:
+                if not isinstance(data, str):
+                    raise TypeError()
+                realized_at_type_0 = datetime.datetime.fromisoformat(data)
+
+                return realized_at_type_0
+            except (TypeError, ValueError, AttributeError, KeyError):
+                pass
+            return cast(datetime.datetime | None | Unset, data)
+
+        realized_at = _parse_realized_at(d.pop("realized_at", UNSET))
+
         def _parse_waiting_for(data: object) -> None | Unset | Waiting:
             if data is None:
                 return data
@@ -87,6 +117,7 @@ class Realized:
 
         realized = cls(
             realized_revision=realized_revision,
+            realized_at=realized_at,
             waiting_for=waiting_for,
         )
 
