@@ -6,12 +6,14 @@ visibility timeout a long task runs twice.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 
 import structlog
 from celery import Celery
 from kombu.exceptions import OperationalError
+from kombu.messaging import Producer
 from redis.exceptions import RedisError
 
 log = structlog.get_logger()
@@ -54,6 +56,7 @@ class Bells:
 
     def __init__(self, app: Celery, queue_of: QueueOf) -> None:
         self._app = app
+        self._kept = threading.local()  # a producer a thread: making one takes longer than a send
         self._queue_of = queue_of
         self._silent = False
         self._retry_at = 0.0
@@ -63,11 +66,23 @@ class Bells:
             return
         try:
             self._app.send_task(
-                name, args=list(names), queue=self._queue_of(name, names), retry=False, ignore_result=True
+                name,
+                args=list(names),
+                queue=self._queue_of(name, names),
+                retry=False,
+                ignore_result=True,
+                producer=self._producer(),
             )
             self._silent = False
         except (OperationalError, RedisError, OSError) as error:
+            self._kept.producer = None
             if not self._silent:
                 log.warning("doorbell.lost", bell=name, error=str(error))
             self._silent = True
             self._retry_at = time.monotonic() + SILENCE_S
+
+    def _producer(self) -> Producer:
+        kept: Producer | None = getattr(self._kept, "producer", None)
+        if kept is None:
+            kept = self._kept.producer = self._app.amqp.Producer(self._app.connection_for_write())
+        return kept

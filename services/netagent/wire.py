@@ -31,7 +31,7 @@ Interface = IPv4Interface | IPv6Interface
 
 DIGEST_KEY = b"godwit.netagent.wire/1"  # fixed: both sides must agree, nothing is kept secret by it
 NOWHERE = IPv4Address(0)
-PROBES_PER_SECOND = 2000  # that a node sends at most
+PROBES_PER_SECOND = 10_000  # that a node sends at most
 PROBES_ROOM_S = 2.0  # beyond what a run takes alone, for those that run beside it
 
 

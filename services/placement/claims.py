@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from common.db import Transaction
-from common.operations import OperationState
 from services.placement import bells
 from services.placement.conversion.steps import CONVERSIONS
 from services.placement.model import Claim, Operation, Port
@@ -13,26 +14,38 @@ from services.placement.store.conversions import OWNERS
 
 
 def claim(tx: Transaction, port: Port, kind: str, step: str, *, wave: str = "") -> Operation:
-    """Claim a locked port that nothing is changing. Claims of one `wave` are taken on together; "": by itself."""
+    """`claim_all` of one."""
+    return claim_all(tx, [port], kind, step, wave=wave)[0]
+
+
+def claim_all(tx: Transaction, ports: Sequence[Port], kind: str, step: str, *, wave: str = "") -> list[Operation]:
+    """Claim locked ports that nothing is changing; their Operations, in their order.
+
+    Claims of one `wave` are taken on together; "": each by itself.
+    """
     name = "move" if kind == Kind.LIVE else kind
-    resource = f"/placement/v1/instances/{port.target_id}"
-    operation = operations.add(tx, f"instance.{name}", resource, port.instance.project)
-    operation.reach(step, 0.0)
-    operation.state = OperationState.PENDING
-    port.claim = Claim(
-        port_id=port.id,
-        operation_id=operation.id,
-        kind=kind,
-        step=step,
-        source_id=port.node_id,
-        destination_id=port.node_id if kind == Kind.RESTART else None,
-        wave=wave or (OWNERS if kind in CONVERSIONS else ""),
+    together = wave or (OWNERS if kind in CONVERSIONS else "")
+    begun = operations.add_all(
+        tx,
+        f"instance.{name}",
+        [(f"/placement/v1/instances/{port.target_id}", port.instance.project) for port in ports],
+        step,
     )
-    tx.session.add(port.claim)
-    port.instance.revision += 1
+    for port, operation in zip(ports, begun, strict=True):
+        port.claim = Claim(
+            port_id=port.id,
+            operation_id=operation.id,
+            kind=kind,
+            step=step,
+            source_id=port.node_id,
+            destination_id=port.node_id if kind == Kind.RESTART else None,
+            wave=together,
+        )
+        port.instance.revision += 1
+        tx.session.add(port.claim)
+        ring(tx, port.claim)
     tx.session.flush()
-    ring(tx, port.claim)
-    return operation
+    return begun
 
 
 def ring(tx: Transaction, of: Claim) -> None:

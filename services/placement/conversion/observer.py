@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from ipaddress import ip_interface
@@ -22,7 +22,7 @@ from services.placement.store import nodes
 log = structlog.get_logger()
 
 PEER_S = 7 * 86_400.0  # a 10.x peer not heard of for longer is none
-PROBES, PROBE_INTERVAL_S, PROBE_TIMEOUT_S = 3, 0.01, 0.5
+PROBES, PROBE_INTERVAL_S, PROBE_TIMEOUT_S = 2, 0.01, 0.5
 FULL_SIZE, SMALL = 1500, 64  # bytes of IP packet
 WRONG_TENANT = "dropped_not_its_address"
 
@@ -91,9 +91,12 @@ class Observer:
         observed = self._observed([node for node in asked if nodes.up(node)])
         return {node.name: observed[node.id].packets.get(WRONG_TENANT, 0) for node in asked if node.id in observed}
 
-    def tried(self, zone: str, ports: Sequence[Port]) -> dict[UUID, Tried]:
-        """By which ways the guests of `ports` answer now, as seen from an edge. Raises Unavailable if none answers."""
-        targets = {port.id: _targets(port) for port in ports}
+    def tried(self, zone: str, ports: Sequence[Port], ways: Mapping[UUID, Collection[str]]) -> dict[UUID, Tried]:
+        """By which ways the guests of `ports` answer now, as seen from an edge. Raises Unavailable if none answers.
+
+        `ways`: of a port that was tried before, those that are worth trying again.
+        """
+        targets = {port.id: _targets(port, ways.get(port.id)) for port in ports}
         wanted = [target for ways in targets.values() for target in ways.values()]
         if not wanted:
             return {port.id: Tried({}) for port in ports}
@@ -103,8 +106,8 @@ class Observer:
         results = self._agents.of(edge.id, edge.agent_url).probe(wanted, PROBES, PROBE_INTERVAL_S, PROBE_TIMEOUT_S)
         received = {(result.address, result.size): result.received for result in results}
         return {
-            port_id: _tried({way: received[target.address, target.size] for way, target in ways.items()})
-            for port_id, ways in targets.items()
+            port_id: _tried({way: received[target.address, target.size] for way, target in asked.items()})
+            for port_id, asked in targets.items()
         }
 
 
@@ -114,17 +117,18 @@ def _tried(received: Mapping[str, int]) -> Tried:
     return Tried({way: count > 0 for way, count in received.items()}, PROBES * len(answered), lost)
 
 
-def _targets(port: Port) -> dict[str, ProbeTarget]:
-    """Each public address of a running port, small and at full size."""
+def _targets(port: Port, ways: Collection[str] | None) -> dict[str, ProbeTarget]:
+    """Each public address of a running port, small and at full size; of these `ways`, if they are given."""
     if port.node_id is None:
         return {}
     flexible = [ip_interface(address.host) for address in port.addresses]
     legacy = [host_of(held.prefix) for held in port.node_addresses if held.prefix.version == 6]
-    return {
+    targets = {
         f"{host.ip}{' at full size' if size == FULL_SIZE else ''}": ProbeTarget(address=host.ip, size=size)
         for host in (*flexible, *legacy)
         for size in (SMALL, FULL_SIZE)
     }
+    return targets if ways is None else {way: target for way, target in targets.items() if way in ways}
 
 
 def _seen(

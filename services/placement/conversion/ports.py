@@ -6,6 +6,7 @@ told in one Delta. A worker killed after any commit is resumed by another, for e
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -66,40 +67,55 @@ class PortConversions:
         self._observer = observer
         self._sync = sync
         self._sleep = sleep
+        self._lock = threading.Lock()
+        self._asked_for: dict[Batch, int] = {}  # those being taken, and how often they were asked for
 
     def take(self, batch: Batch) -> None:
-        """Take a batch as far as it goes now."""
+        """Take a batch as far as it goes now. One that is being taken here already is gone through once more."""
+        with self._lock:
+            self._asked_for[batch] = self._asked_for.get(batch, 0) + 1
+            if self._asked_for[batch] > 1:
+                return
+        asked = 1
+        while asked:
+            self._take(batch)
+            with self._lock:
+                asked = self._asked_for[batch] = min(1, self._asked_for[batch] - 1)
+                if not asked:
+                    del self._asked_for[batch]
+
+    def _take(self, batch: Batch) -> None:
         after: UUID | None = None
         while True:
             with self._db.transaction() as tx:
                 port_ids = conversions.claimed(tx, batch, LARGEST, after)
+                ports: Sequence[Port] = instances.ports(tx, port_ids)
             if not port_ids:
                 return
-            while self._round(port_ids):
-                pass
+            while ports:
+                ports = self._round(ports)
             after = port_ids[-1]
 
-    def _round(self, port_ids: Sequence[UUID]) -> bool:
-        """One stage of each port that is due; False when there is nothing more to do now."""
-        self._sync.ports(port_ids)
-        with self._db.transaction() as tx:
-            ports = [
-                port for port in instances.ports(tx, port_ids) if port.claim and port.claim.kind in steps.CONVERSIONS
-            ]
+    def _round(self, ports: Sequence[Port]) -> Sequence[Port]:
+        """One stage of each port that is due; those to look at again, at once or in a moment."""
+        ports = [port for port in ports if port.claim is not None and port.claim.kind in steps.CONVERSIONS]
+        if not ports:
+            return ()
+        self._sync.ports([port.id for port in ports])
         outside = self._ask(ports)
         with self._db.transaction() as tx:
             judged = self._judge(tx, list(outside.stages), outside)
-        if judged.advanced or judged.again_s is None:
-            return judged.advanced
+        if judged.advanced:
+            return judged.ports
+        if judged.again_s is None:
+            return ()
         self._sleep(judged.again_s)
-        return True
+        return judged.ports
 
     # --- asking ------------------------------------------------------------------------------------------------------
 
     def _ask(self, ports: Sequence[Port]) -> Outside:
         stages = {port.id: (port.claim.kind, Stage[port.claim.step.upper()]) for port in ports if port.claim}
-        if not stages:
-            return Outside(stages)
         zone = ports[0].instance.zone
         asked = [port for port in ports if steps.asks_edge(*stages[port.id]) and port.node_id]
         new = [port for port in ports if stages[port.id] == (CONVERT, Stage.NAT)]
@@ -110,7 +126,8 @@ class PortConversions:
                 [prefix for port in asked for prefix in _watched(port)],
                 {port.node_id for port in asked if port.node_id},
             )
-            answers = self._observer.tried(zone, tried) if tried else {}
+            again = {port.id: _answered(port) for port in tried if stages[port.id][1] is Stage.SWITCHED}
+            answers = self._observer.tried(zone, tried, again) if tried else {}
         except Unavailable as error:
             return Outside(stages, edge_unknown=error.message)
         seen = self._observer.seen(zone, new) if new else {}
@@ -120,8 +137,8 @@ class PortConversions:
     # --- judging -----------------------------------------------------------------------------------------------------
 
     def _judge(self, tx: Transaction, port_ids: Sequence[UUID], outside: Outside) -> _Judged:
-        judged = _Judged()
         ports = [port for port in instances.ports(tx, port_ids, lock=True) if port.claim is not None]
+        judged = _Judged(ports)
         of_claims = operations.named(tx, [port.claim.operation_id for port in ports if port.claim])
         rows = conversions.of_operations(tx, of_claims)
         behind = entries.pending(tx, [port.id for port in ports])
@@ -196,11 +213,17 @@ class PortConversions:
 class _Judged:
     """`advanced`: there is more to do at once; `again_s`: after so many seconds."""
 
+    ports: Sequence[Port]
     advanced: bool = False
     again_s: float | None = None
 
     def look_again(self, after_s: float) -> None:
         self.again_s = min(after_s, self.again_s or after_s)
+
+
+def _answered(port: Port) -> list[str]:
+    """The ways by which a port's guest answered before its switch."""
+    return [way for way, answered in port.claim.answered.items() if answered] if port.claim else []
 
 
 def _watched(port: Port) -> list[Prefix]:

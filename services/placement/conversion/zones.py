@@ -6,6 +6,7 @@ paths are live meanwhile and their owners wait.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -30,7 +31,7 @@ from services.placement.conversion.phases import (
     ZoneFacts,
 )
 from services.placement.conversion.steps import CONVERT, OVERDUE_S, REVERT, Reason, Stage
-from services.placement.desired import derive_port
+from services.placement.desired import derive_ports
 from services.placement.edges import Edges
 from services.placement.model import Conversion, Node, Operation, Port, PortConversion, Wave
 from services.placement.move import Kind, first_step
@@ -40,6 +41,7 @@ from services.placement.store import conversions, entries, instances, nodes, ope
 log = structlog.get_logger()
 
 CARRIED_AT_ONCE = 500
+ASK_S = 1.0
 STALE = timedelta(seconds=phases.STALE_S)
 
 
@@ -59,6 +61,7 @@ class ZoneConversions:
         self._edges = edges
         self._observer = observer
         self._ipam = ipam
+        self._asked: dict[UUID, tuple[float, Outside]] = {}  # by conversion: when, and what they said
 
     def take(self, conversion_id: UUID) -> None:
         """Take a zone's conversion as far as it goes now."""
@@ -90,10 +93,20 @@ class ZoneConversions:
     def _carry(self, zone: str) -> None:
         """Make legacy IPv6 prefixes the ledger's; the address sets that it then rings for bring them to their ports."""
         with self._db.transaction() as tx:
-            conversions.keep_legacy(tx, zone, CARRIED_AT_ONCE)
-            due = conversions.legacy_to_carry(tx, zone, CARRIED_AT_ONCE)
-        if not due:
-            return
+            conversions.keep_legacy(tx, zone)
+        after: conversions.Legacy | None = None
+        while True:
+            with self._db.transaction() as tx:
+                due = conversions.legacy_to_carry(tx, zone, CARRIED_AT_ONCE, after)
+            if not due:
+                return
+            self._adopt_each(zone, due)
+            with self._db.transaction() as tx:
+                for legacy in due:
+                    tx.ring(bells.ADDRESS_SET, legacy.kind, str(legacy.target_id))
+            after = due[-1]
+
+    def _adopt_each(self, zone: str, due: Sequence[conversions.Legacy]) -> None:
         try:
             self._adopt(zone, due)
         except (Conflict, NotFound):  # one of them is no more as it was read: the others are not held up by it
@@ -102,9 +115,6 @@ class ZoneConversions:
                     self._adopt(zone, [legacy])
                 except (Conflict, NotFound) as error:
                     log.warning("conversion.not_carried", prefix=legacy.prefix, code=error.code, error=error.message)
-        with self._db.transaction() as tx:
-            for legacy in due:
-                tx.ring(bells.ADDRESS_SET, legacy.kind, str(legacy.target_id))
 
     def _adopt(self, zone: str, due: Sequence[conversions.Legacy]) -> None:
         self._ipam.adopt(
@@ -121,8 +131,16 @@ class ZoneConversions:
         )
 
     def _ask(self, conversion: Conversion) -> Outside:
+        """Not more often than once a second: every port that ends its conversion rings for its zone."""
         if not Phase(conversion.phase).converts:
             return Outside()
+        asked_at, answer = self._asked.get(conversion.id, (-ASK_S, Outside()))
+        if time.monotonic() - asked_at >= ASK_S:
+            answer = self._ask_agents(conversion)
+            self._asked[conversion.id] = (time.monotonic(), answer)
+        return answer
+
+    def _ask_agents(self, conversion: Conversion) -> Outside:
         packets = self._observer.wrong_tenant_packets(conversion.zone)
         with self._db.transaction() as tx:
             wave = _current(tx, conversion)
@@ -234,33 +252,32 @@ def _give_turns(tx: Transaction, conversion: Conversion) -> bool:
     room = conversion.in_flight - conversions.moving(tx, conversion.id)
     wave = _current(tx, conversion)
     if wave is None:
-        for row, unadopted in _to_adopt(tx, conversion)[: max(room, 0)]:
-            _begin(tx, row, unadopted, Kind.RESTART, first_step(Kind.RESTART))
-            derive_port(tx, unadopted)
+        turn = _to_adopt(tx, conversion)[: max(room, 0)]
+        _begin(tx, turn, Kind.RESTART, first_step(Kind.RESTART), f"{conversion.id}/restarts")
+        derive_ports(tx, [port for _, port in turn])
         return False
     wave.started_at = wave.started_at or datetime.now(UTC)
-    due = conversions.ports(tx, conversion.id, wave=wave.number, states=[PortState.WAITING])
+    conversions.mark_busy(tx, conversion.id, wave.number)
+    due = conversions.due(tx, conversion.id, wave.number, max(room, 0))
     ports = {port.id: port for port in instances.ports(tx, [row.port_id for row in due], lock=True)}
-    ended = False
+    ended, turn = False, []
     for row in due:
         port = ports.get(row.port_id)
-        claim = port.claim if port else None
-        to = phases.turn(port.mode if port else None, busy=claim is not None, room=room > 0)
+        to = phases.turn(port.mode if port else None, busy=port is not None and port.claim is not None, room=True)
         if port is not None and to is PortState.CONVERTING:
-            room -= 1
-            _begin(tx, row, port, CONVERT, Stage.NAT.name.lower(), f"{conversion.id}/{wave.number}")
+            turn.append((row, port))
         elif to is not PortState.WAITING:
             row.state, row.reasons, ended = to, [], True
-        elif claim is not None:
-            text = f"it is being changed by {claim.operation_id}"
-            row.reasons = [{"code": "conversion.busy", "text": text, "remedy": "wait for it"}]
+    _begin(tx, turn, CONVERT, Stage.NAT.name.lower(), f"{conversion.id}/{wave.number}")
     return ended
 
 
-def _begin(tx: Transaction, row: PortConversion, port: Port, kind: str, step: str, wave: str = "") -> None:
-    operation = claims.claim(tx, port, kind, step, wave=wave)
-    row.state, row.reasons, row.operation_id = PortState.CONVERTING, [], operation.id
-    row.attempts += 1
+def _begin(tx: Transaction, turn: Sequence[tuple[PortConversion, Port]], kind: str, step: str, wave: str) -> None:
+    begun = claims.claim_all(tx, [port for _, port in turn], kind, step, wave=wave)
+    for (row, _), operation in zip(turn, begun, strict=True):
+        row.state, row.reasons, row.operation_id = PortState.CONVERTING, [], operation.id
+        row.attempts += 1
+    tx.session.flush()
 
 
 def _to_adopt(tx: Transaction, conversion: Conversion) -> list[tuple[PortConversion, Port]]:
@@ -278,20 +295,23 @@ def _to_adopt(tx: Transaction, conversion: Conversion) -> list[tuple[PortConvers
 def _turn_back(tx: Transaction, conversion: Conversion) -> None:
     """Ports between two modes turn round where they are; converted ones follow, as many as may be in flight."""
     wave = f"{conversion.id}/back"
-    for port in conversions.converting(tx, conversion.zone):
+    turning = conversions.converting(tx, conversion.zone)
+    rows = conversions.rows_of_ports(tx, [port.id for port in turning])
+    for port in turning:
         assert port.claim is not None  # noqa: S101  chosen by it
         port.claim.kind = REVERT
         port.claim.entered_at = datetime.now(UTC)
-        row = conversions.row_of_port(tx, port.id)
-        if row is not None:
+        if (row := rows.get(port.id)) is not None:
             row.state = PortState.ROLLING_BACK
         tx.ring(bells.CONVERSION_BATCH, port.claim.wave, str(port.claim.source_id or "-"))
     tx.session.flush()
     room = conversion.in_flight - conversions.moving(tx, conversion.id)
-    for port in conversions.to_revert(tx, conversion.zone, max(room, 0)):
-        row = conversions.row_of_port(tx, port.id)
-        operation = claims.claim(tx, port, REVERT, Stage.SWITCHED.name.lower(), wave=wave)
-        if row is not None:
+    back = conversions.to_revert(tx, conversion.zone, max(room, 0))
+    rows = conversions.rows_of_ports(tx, [port.id for port in back])
+    for port, operation in zip(
+        back, claims.claim_all(tx, back, REVERT, Stage.SWITCHED.name.lower(), wave=wave), strict=True
+    ):
+        if (row := rows.get(port.id)) is not None:
             row.state, row.operation_id = PortState.ROLLING_BACK, operation.id
     tx.session.flush()
 

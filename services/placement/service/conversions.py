@@ -220,8 +220,7 @@ def start(tx: Transaction, conversion_id: UUID, expected: int | None) -> wire.Co
     if stale is not None:
         raise PlanStale(f"instance {stale} has changed since the plan was made; plan again")
     resource = f"/placement/v1/conversions/{conversion.id}"
-    operation = operations.add(tx, "zone.convert", resource, conversion.project)
-    operation.reach(Phase.PLANNED, 0.0)
+    operation = operations.add(tx, "zone.convert", resource, conversion.project, Phase.PLANNED)
     conversion.operation_id = operation.id
     return _changed(tx, conversion)
 

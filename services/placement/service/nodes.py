@@ -251,8 +251,7 @@ def _begin(
 ) -> wire.Operation:
     """The Operation that changes a node as a whole from now on. Raises NodeBusy."""
     _free(tx, node.id, None)
-    operation = operations.add(tx, f"node.{kind}", f"/placement/v1/nodes/{node.id}", principal.project)
-    operation.reach(kind, 0.0)
+    operation = operations.add(tx, f"node.{kind}", f"/placement/v1/nodes/{node.id}", principal.project, kind)
     there = len(instances.on_node(tx, node.id)) if kind in {Work.EVACUATE, Work.DRAIN} else 0
     tx.session.add(
         NodeWork(node_id=node.id, operation_id=operation.id, kind=kind, concurrency=concurrency, total=there)

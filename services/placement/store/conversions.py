@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from ipaddress import ip_network
 from typing import NamedTuple
 from uuid import UUID
 
@@ -195,9 +196,40 @@ def of_operations(tx: Transaction, operation_ids: Collection[str]) -> dict[str, 
 
 
 def row_of_port(tx: Transaction, port_id: UUID) -> PortConversion | None:
-    """The port's row in its zone's conversion that is going on."""
-    query = select(PortConversion).join(Conversion).where(PortConversion.port_id == port_id)
-    return tx.session.scalars(query.where(Conversion.phase != Phase.ABORTED)).one_or_none()
+    """The port's row in its zone's conversion that was not given up."""
+    return rows_of_ports(tx, [port_id]).get(port_id)
+
+
+def rows_of_ports(tx: Transaction, port_ids: Collection[UUID]) -> dict[UUID, PortConversion]:
+    query = select(PortConversion).join(Conversion).where(PortConversion.port_id.in_(port_ids))
+    return {row.port_id: row for row in tx.session.scalars(query.where(Conversion.phase != Phase.ABORTED))}
+
+
+def _waiting(conversion_id: UUID, wave: int) -> ColumnElement[bool]:
+    return and_(
+        PortConversion.conversion_id == conversion_id,
+        PortConversion.wave == wave,
+        PortConversion.state == PortState.WAITING,
+    )
+
+
+def due(tx: Transaction, conversion_id: UUID, wave: int, limit: int) -> list[PortConversion]:
+    """Ports of a wave that wait for their turn, and that nothing is changing."""
+    busy = exists().where(Claim.port_id == PortConversion.port_id)
+    query = select(PortConversion).where(_waiting(conversion_id, wave), ~busy).order_by(PortConversion.port_id)
+    return list(tx.session.scalars(query.limit(limit)))
+
+
+def mark_busy(tx: Transaction, conversion_id: UUID, wave: int) -> None:
+    """Say of ports that something else is changing what they wait for."""
+    text = func.concat("it is being changed by ", Claim.operation_id)
+    reason = func.jsonb_build_object("code", "conversion.busy", "text", text, "remedy", "wait for it")
+    tx.session.execute(
+        update(PortConversion)
+        .where(_waiting(conversion_id, wave), Claim.port_id == PortConversion.port_id)
+        .values(reasons=func.jsonb_build_array(reason))
+        .execution_options(synchronize_session=False)
+    )
 
 
 # --- the ports of a zone ---------------------------------------------------------------------------------------------
@@ -291,15 +323,11 @@ def uncarried(tx: Transaction, zone: str) -> int:
     return tx.session.scalars(select(func.count()).select_from(NodeAddress).where(_legacy(zone))).one()
 
 
-def keep_legacy(tx: Transaction, zone: str, limit: int) -> None:
+def keep_legacy(tx: Transaction, zone: str) -> None:
     """From now on they stay with their ports on moves. One that is moving now is taken when it has moved."""
     held = select(NodeAddress.port_id).where(_legacy(zone), ~NodeAddress.carried)
     port_ids = tx.session.scalars(
-        select(Port.id)
-        .where(Port.id.in_(held))
-        .order_by(Port.id)
-        .limit(limit)
-        .with_for_update(key_share=True, skip_locked=True)
+        select(Port.id).where(Port.id.in_(held)).order_by(Port.id).with_for_update(key_share=True, skip_locked=True)
     ).all()
     claimed = exists().where(Claim.port_id == NodeAddress.port_id)  # asked once the ports are ours: no move begins
     tx.session.execute(
@@ -310,7 +338,8 @@ def keep_legacy(tx: Transaction, zone: str, limit: int) -> None:
     )
 
 
-def legacy_to_carry(tx: Transaction, zone: str, limit: int) -> list[Legacy]:
+def legacy_to_carry(tx: Transaction, zone: str, limit: int, after: Legacy | None) -> list[Legacy]:
+    """The next ones, in the order of their prefixes."""
     query = (
         select(NodeAddress.prefix, Port.id, Port.kind, Port.target_id, Instance.project, Instance.name)
         .join(Port, Port.id == NodeAddress.port_id)
@@ -319,6 +348,8 @@ def legacy_to_carry(tx: Transaction, zone: str, limit: int) -> list[Legacy]:
         .order_by(NodeAddress.prefix)
         .limit(limit)
     )
+    if after is not None:
+        query = query.where(NodeAddress.prefix > ip_network(after.prefix))
     return [
         Legacy(str(prefix), port_id, kind, target_id, project, name)
         for prefix, port_id, kind, target_id, project, name in tx.session.execute(query)

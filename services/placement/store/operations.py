@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from uuid import UUID, uuid4
 
 from sqlalchemy import select, tuple_
@@ -18,13 +18,21 @@ def uuid_of(operation_id: str) -> UUID:
     return UUID(operation_id.removeprefix("placement-"))
 
 
-def add(tx: Transaction, kind: str, resource: str, project: str) -> Operation:
-    operation = Operation(
-        id=f"placement-{uuid4()}", kind=kind, resource=resource, project=project, state=OperationState.PENDING, steps=[]
-    )
-    tx.session.add(operation)
+def add(tx: Transaction, kind: str, resource: str, project: str, step: str) -> Operation:
+    return add_all(tx, kind, [(resource, project)], step)[0]
+
+
+def add_all(tx: Transaction, kind: str, of: Sequence[tuple[str, str]], step: str) -> list[Operation]:
+    """An Operation for each (resource, project); they wait at `step` to be taken on."""
+    added = []
+    for resource, project in of:
+        operation = Operation(id=f"placement-{uuid4()}", kind=kind, resource=resource, project=project, steps=[])
+        operation.reach(step, 0.0)
+        operation.state = OperationState.PENDING
+        added.append(operation)
+    tx.session.add_all(added)
     tx.session.flush()
-    return operation
+    return added
 
 
 def get(tx: Transaction, operation_id: str, project: str | None = None, *, lock: bool = False) -> Operation | None:
