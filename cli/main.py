@@ -10,11 +10,11 @@ from typing import Annotated
 
 import httpx
 import typer
-from godwit_client import Refused
+from godwit_client import OperationFailed, Refused
 
 from cli.access import DEFAULT_PROJECT, Source
 from cli.commands import cloud, flavor, hypervisor, instance, ip, node, operation, pool, token, zone
-from cli.problems import REFUSED, UNREACHABLE, USAGE, CommandError
+from cli.problems import FAILED, REFUSED, UNREACHABLE, USAGE, CommandError
 from cli.session import Session
 from common.errors import DomainError
 
@@ -69,6 +69,8 @@ def _ended_by(error: Exception) -> int:
     match error:
         case CommandError():
             return complain(error.message, error.code, error.exit_code)
+        case OperationFailed():
+            return complain(error.message, error.code, FAILED)
         case Refused() | DomainError():
             return complain(error.message, error.code, REFUSED)
         case httpx.TransportError():

@@ -56,8 +56,9 @@ def print_json(value: object) -> None:
     print(json.dumps(value, indent=2, default=str))
 
 
-def show_list(items: Sequence[M], columns: Sequence[Column[M]], as_json: bool, empty: str) -> None:
-    """A table of `items`, or a JSON list; `empty` is what a person reads when there is none."""
+def show_list(found: Iterable[M], columns: Sequence[Column[M]], as_json: bool, empty: str) -> None:
+    """A table of what was found, or a JSON list; `empty` is what a person reads when there is nothing."""
+    items = list(found)
     if as_json:
         print_json([item.to_dict() for item in items])
     elif not items:

@@ -53,13 +53,6 @@ class Ambiguous(CommandError):
         super().__init__(f"{name!r} names several {several}; use an id: {', '.join(ids)}", f"{CODES[what]}.ambiguous")
 
 
-class OperationFailed(CommandError):
-    """An operation that was waited for did not succeed."""
-
-    def __init__(self, message: str, code: str) -> None:
-        super().__init__(message, code, FAILED)
-
-
 class Unreachable(CommandError):
     """No API answered."""
 

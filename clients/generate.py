@@ -1,7 +1,7 @@
 """`make clients`: everything under `clients/` that is not written by hand, made from the services' code.
 
 The OpenAPI documents go to `clients/openapi/`; the Python client to `clients/python/godwit_client/`, a package for each
-service, formatted so that two runs yield the same bytes.
+service, formatted so that two runs yield the same bytes; the TypeScript client to `clients/typescript/src/`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from clients import node
 
 HERE = Path(__file__).parent
 NOWHERE = "postgresql+psycopg://nobody@localhost/none"
@@ -96,6 +98,7 @@ def main() -> None:
         path_of(service).parent.mkdir(exist_ok=True)
         path_of(service).write_text(text_of(document()), encoding="utf-8")
         generate_python(service, HERE / "python" / "godwit_client" / service)
+    node.generate(node.HERE / "src")
 
 
 if __name__ == "__main__":

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from godwit_client import answer
+from godwit_client import answer, every
 from godwit_client.placement import models as wire
 from godwit_client.placement.api.flavors import create_flavor, delete_flavor, get_flavor, list_flavors
 
 from cli import find
 from cli.output import show_list, show_one
-from cli.session import AsJson, every, session_of
+from cli.session import AsJson, session_of
 
 app = typer.Typer(no_args_is_help=True, help="The sizes that instances come in.")
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
-from godwit_client import Connection, answer
+from godwit_client import Connection, Operation, answer, every, resource_id
 from godwit_client.placement import models as wire
 from godwit_client.placement.api.instances import (
     convert_instance,
@@ -23,7 +23,7 @@ from godwit_client.placement.api.instances import (
 
 from cli import find, waiting
 from cli.output import print_json, print_table, show_list, show_one
-from cli.session import AsJson, ValidateOnly, Wait, Zone, answer_of, every, session_of
+from cli.session import AsJson, ValidateOnly, Wait, Zone, session_of
 
 app = typer.Typer(no_args_is_help=True, help="Machines, which may move while their addresses stay.")
 
@@ -153,7 +153,7 @@ def convert(
     found = find.instance(api, instance)
     body = wire.InstanceConvert(gives_up_ipv4=give_up_ipv4)
     response = convert_instance.sync_detailed(found.id, client=api.placement, body=body, validate_only=validate_only)
-    operation = answer_of(response, wire.Operation.from_dict)
+    operation = answer(response)
     predicted = _predicted(wire.Prediction.from_dict(_result(operation, "predicted")))
     if not as_json:
         print_table(["WHAT", "PREDICTED"], predicted)
@@ -171,7 +171,7 @@ def convert(
     print_table(["WHAT", "PREDICTED", "ACTUAL"], [(what, said, actual.get(what, "gone")) for what, said in predicted])
 
 
-def _result(operation: waiting.Operation, part: str) -> dict[str, Any]:
+def _result(operation: Operation, part: str) -> dict[str, Any]:
     result: dict[str, Any] = operation.to_dict().get("result") or {}
     found: dict[str, Any] = result[part]
     return found
@@ -243,7 +243,7 @@ def _follow(api: Connection, operation: wire.Operation, wait: bool, as_json: boo
         show_one(operation, {"operation": operation.id, "state": operation.state.value}, as_json)
         return
     waiting.wait(api, operation)
-    _show(answer(get_instance.sync_detailed(waiting.resource_id(operation), client=api.placement)), as_json)
+    _show(answer(get_instance.sync_detailed(resource_id(operation), client=api.placement)), as_json)
 
 
 def _show(one: wire.Instance, as_json: bool) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import typer
-from godwit_client import Connection, answer
+from godwit_client import Connection, answer, every, resource_id
 from godwit_client.ipam import models as wire
 from godwit_client.ipam.api.flexible_ips import (
     attach_flexible_ip,
@@ -30,7 +30,7 @@ from godwit_client.ipam.api.holdings import list_holdings
 from cli import find, waiting
 from cli.output import show_list, show_one
 from cli.problems import CommandError, Usage
-from cli.session import AsJson, Wait, Zone, every, session_of
+from cli.session import AsJson, Wait, Zone, session_of
 
 app = typer.Typer(no_args_is_help=True, help="Addresses that stay yours while instances come, go and move.")
 
@@ -94,7 +94,7 @@ def list_(
             )
         )
 
-    found = every(page)
+    found = list(every(page))
     names = find.holder_names(api, found) if found and not as_json else {}
     show_list(
         found,
@@ -366,7 +366,7 @@ def _follow(api: Connection, operation: wire.Operation, wait: bool, as_json: boo
         show_one(operation, {"operation": operation.id, "state": operation.state.value}, as_json)
         return
     waiting.wait(api, operation)
-    _show(api, answer(get_flexible_ip.sync_detailed(waiting.resource_id(operation), client=api.ipam)), as_json)
+    _show(api, answer(get_flexible_ip.sync_detailed(resource_id(operation), client=api.ipam)), as_json)
 
 
 def _show(api: Connection, ip: wire.FlexibleIP, as_json: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from godwit_client import Connection, answer
+from godwit_client import Connection, answer, every
 from godwit_client.placement import models as wire
 from godwit_client.placement.api.nodes import (
     drain_node,
@@ -19,7 +19,7 @@ from godwit_client.placement.api.nodes import (
 
 from cli import find, waiting
 from cli.output import show_list, show_one
-from cli.session import AsJson, Wait, every, session_of
+from cli.session import AsJson, Wait, session_of
 
 Node = Annotated[str, typer.Argument(help="Name or id.", show_default=False)]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from godwit_client import Connection, answer
+from godwit_client import Connection, Operation, answer
 from godwit_client.ipam import models as ipam
 from godwit_client.ipam.api.operations import list_operations as list_ipam
 from godwit_client.placement import models as placement
@@ -15,7 +15,6 @@ from godwit_client.placement.api.operations import list_operations as list_place
 from cli import waiting
 from cli.output import show_list, show_one
 from cli.session import AsJson, session_of
-from cli.waiting import Operation
 
 app = typer.Typer(no_args_is_help=True, help="Long-running changes: what they do, and what they wait for.")
 
@@ -36,7 +35,7 @@ def list_(
         [
             ("ID", lambda operation: operation.id),
             ("KIND", lambda operation: operation.kind),
-            ("STATE", waiting.state_of),
+            ("STATE", lambda operation: operation.state.value),
             ("RESOURCE", lambda operation: operation.resource.removeprefix("/")),
             ("WAITS FOR, OR WHY NOT", _remark),
             ("STARTED", lambda operation: operation.created_at),
@@ -91,9 +90,9 @@ def resume(context: typer.Context, operation: Id, as_json: AsJson = False) -> No
 
 
 def _remark(operation: Operation) -> str | None:
-    if isinstance(operation.waiting_for, ipam.WaitingFor | placement.WaitingFor):
-        return str(operation.waiting_for.text)
-    if isinstance(operation.error, ipam.OperationError | placement.OperationError):
+    if operation.waiting_for:
+        return operation.waiting_for.text
+    if operation.error:
         return f"{operation.error.message} ({operation.error.code})"
     return None
 
@@ -102,15 +101,15 @@ def _show(operation: Operation, as_json: bool) -> None:
     fields: dict[str, object] = {
         "id": operation.id,
         "kind": operation.kind,
-        "state": waiting.state_of(operation),
+        "state": operation.state.value,
         "resource": operation.resource,
         "project": operation.project,
-        "steps": [f"{step.at.astimezone():%H:%M:%S.%f} {step.name}" for step in operation.steps or []],
+        "steps": [f"{step.at.astimezone():%H:%M:%S.%f} {step.name}" for step in operation.steps],
     }
-    if isinstance(operation.waiting_for, ipam.WaitingFor | placement.WaitingFor):
+    if operation.waiting_for:
         fields["waits for"] = operation.waiting_for.text
         fields["way out"] = operation.waiting_for.unblock
-    if isinstance(operation.error, ipam.OperationError | placement.OperationError):
+    if operation.error:
         fields["error"] = f"{operation.error.message} ({operation.error.code})"
     fields["started"] = operation.created_at
     show_one(operation, fields, as_json)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from godwit_client import answer
+from godwit_client import answer, every
 from godwit_client.ipam import models as wire
 from godwit_client.ipam.api.pools import add_prefix, create_pool, delete_prefix, get_pool, list_pools, update_pool
 
 from cli import find
 from cli.output import show_list, show_one
 from cli.problems import NotFound
-from cli.session import AsJson, Zone, every, session_of
+from cli.session import AsJson, Zone, session_of
 
 app = typer.Typer(no_args_is_help=True, help="Pools of addresses and the prefixes they consist of.")
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from joserfc.errors import JoseError
 
-from cli.access import AUDIENCES, DEFAULT_PROJECT, checked_roles
+from cli.access import AUDIENCES, DEFAULT_PROJECT, VARIABLES, checked_roles
 from cli.output import print_json, show_fields
 from cli.problems import CommandError, Usage
 from cli.session import AsJson, session_of
@@ -51,6 +51,17 @@ def create(
         raise CommandError(f"cannot read {key}: {error.strerror}", "token.key_unreadable") from error
     except (JoseError, ValueError) as error:
         raise CommandError(f"{key} holds no Ed25519 private key", "token.key_invalid") from error
+
+
+@app.command()
+def env(context: typer.Context) -> None:
+    """Print what a shell sets so that programs find this cloud.
+
+    For example: eval "$(godwit token env)"
+    """
+    access = session_of(context).access()
+    for name, value in zip(VARIABLES, (access.ipam_url, access.placement_url, access.token), strict=True):
+        print(f"export {name}={value}")
 
 
 @app.command()

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from godwit_client import answer
+from godwit_client import answer, every
 from godwit_client.placement import models as wire
 from godwit_client.placement.api.zones import get_zone, put_zone
 
 from cli import find
 from cli.commands import zone_convert
 from cli.output import show_list, show_one
-from cli.session import AsJson, every, session_of
+from cli.session import AsJson, session_of
 
 app = typer.Typer(no_args_is_help=True, help="Availability zones, and how public addresses reach guests there.")
 app.add_typer(zone_convert.app, name="convert")

@@ -31,7 +31,7 @@ from cli import find, waiting
 from cli.commands.instance import becomes
 from cli.output import console, fields_table, print_all, print_table, rows_table, show_fields, show_one
 from cli.problems import FAILED, CommandError, Usage
-from cli.session import AsJson, ValidateOnly, Wait, answer_of, session_of
+from cli.session import AsJson, ValidateOnly, Wait, session_of
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -109,7 +109,7 @@ def plan(
         internal_project=internal_project,
     )
     response = plan_conversion.sync_detailed(client=api.placement, body=body, validate_only=validate_only)
-    planned = answer_of(response, wire.ConversionPlan.from_dict)
+    planned = answer(response)
     if as_json:
         show_one(planned, {}, as_json)
         return

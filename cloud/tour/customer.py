@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 from uuid import UUID
 
-from godwit_client import Connection, Patient, answer, connect
+from godwit_client import (
+    Connection,
+    Operation,
+    OperationFailed,
+    OperationUnfinished,
+    Patient,
+    answer,
+    connect,
+    every,
+    resource_id,
+    wait,
+)
 from godwit_client.ipam import models as ipam
 from godwit_client.ipam.api.flexible_ips import (
     attach_flexible_ip,
@@ -19,7 +29,6 @@ from godwit_client.ipam.api.flexible_ips import (
     release_flexible_ip,
     reserve_flexible_ip,
 )
-from godwit_client.ipam.api.operations import get_operation as get_ipam_operation
 from godwit_client.placement import models as placement
 from godwit_client.placement.api.instances import (
     convert_instance,
@@ -32,12 +41,10 @@ from godwit_client.placement.api.instances import (
     start_instance,
     stop_instance,
 )
-from godwit_client.placement.api.operations import get_operation as get_placement_operation
 
 from cloud.site import Site
 from common.errors import DomainError
 
-Operation = ipam.Operation | placement.Operation
 FLAVOR = "small"
 LONG_POLL_S = 10.0
 PATIENCE_S = 60.0
@@ -137,38 +144,24 @@ class Customer:
 
     # --- waiting -----------------------------------------------------------------------------------------------------
 
-    def operation(self, operation_id: str, wait_s: float = 0.0) -> Operation:
-        if operation_id.startswith("ipam-"):
-            return answer(get_ipam_operation.sync_detailed(operation_id, client=self.api.ipam, wait_s=wait_s))
-        return answer(get_placement_operation.sync_detailed(operation_id, client=self.api.placement, wait_s=wait_s))
-
     def done(self, operation: Operation, within_s: float = PATIENCE_S) -> Operation:
         """Wait until it has succeeded. Raises OperationEnded."""
-        ends = time.monotonic() + within_s
-        while operation.state.value not in FINAL:
-            left_s = ends - time.monotonic()
-            if left_s <= 0:
-                waits = operation.waiting_for
-                why = waits.text if isinstance(waits, ipam.WaitingFor | placement.WaitingFor) else ""
-                raise OperationEnded(f"{operation.kind} is not done after {within_s:.0f} s: {operation.state} {why}")
-            operation = self.operation(operation.id, min(LONG_POLL_S, left_s))
-        if operation.state.value != "succeeded":
-            error = operation.error
-            known = isinstance(error, ipam.OperationError | placement.OperationError)
-            raise OperationEnded(f"{operation.kind} {operation.state}: {error.message if known else 'no reason given'}")  # type: ignore[union-attr]
-        return operation
+        try:
+            return wait(self.api, operation, within_s)
+        except (OperationFailed, OperationUnfinished) as error:
+            raise OperationEnded(error.message) from error
 
     def changed(self, operation: placement.Operation, within_s: float = PATIENCE_S) -> placement.Instance:
         """Wait, and answer the instance that was changed."""
         self.done(operation, within_s)
-        return self.instance(UUID(operation.resource.rpartition("/")[2]))
+        return self.instance(resource_id(operation))
 
     def clean(self, project: str) -> None:
         """Delete all instances and release all addresses of `project`: what an earlier tour left."""
-        for one in _all(lambda cursor: answer(list_instances.sync_detailed(client=self.api.placement, cursor=cursor))):
+        for one in every(lambda cursor: answer(list_instances.sync_detailed(client=self.api.placement, cursor=cursor))):
             if one.project == project:
                 self.done(self.delete(one))
-        held = _all(
+        held = every(
             lambda cursor: answer(list_flexible_ips.sync_detailed(client=self.api.ipam, cursor=cursor, project=project))
         )
         for fip in held:
@@ -176,17 +169,6 @@ class Customer:
                 self.done(self.detach(fip))
             if fip.state.value != "quarantined":
                 self.release(fip)
-
-
-def _all(fetch: Callable[[str | None], placement.InstancePage | ipam.FlexibleIPPage]) -> list:  # type: ignore[type-arg]
-    found: list = []  # type: ignore[type-arg]
-    cursor: str | None = None
-    while True:
-        page = fetch(cursor)
-        found += page.items
-        if not isinstance(page.next_cursor, str):
-            return found
-        cursor = page.next_cursor
 
 
 def target(one: placement.Instance) -> ipam.TargetRef:

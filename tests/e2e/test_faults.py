@@ -10,6 +10,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from godwit_client import read_operation
 from godwit_client.ipam.models import FlexibleIP
 from godwit_client.placement.models import Instance, Mode
 from redis import Redis
@@ -59,7 +60,7 @@ class Village:
     def settled(self, started: list[str]) -> None:
         """Wait for what was started, and see that the network does what the APIs say."""
         for operation_id in started:
-            self.customer.done(self.customer.operation(operation_id))
+            self.customer.done(read_operation(self.customer.api, operation_id))
         self.mover = self.customer.instance(self.mover.id)
         assert legs(self.site, link_name(self.mover)) == [self.mover.hypervisor]
         for address in hosts(self.mover, 4):
@@ -132,7 +133,7 @@ def test_the_broker_forgets_everything_with_operations_in_flight(
         try:
             with ThreadPoolExecutor(8) as pool:
                 started = list(pool.map(customer.attach, held, [guests[n // 5] for n in range(IN_FLIGHT)]))
-                now = list(pool.map(lambda operation: customer.operation(operation.id).state.value, started))
+                now = list(pool.map(lambda operation: read_operation(customer.api, operation.id).state, started))
             in_flight = [one for one in now if one not in FINAL]
             assert len(in_flight) >= 50
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from openapi_spec_validator import validate
 
-from clients import generate
+from clients import generate, node
 
 HINT = "it is not what the code says; run: make clients"
 DOCUMENTS = {service: make() for service, make in generate.DOCUMENTS.items()}
@@ -28,6 +28,17 @@ def test_the_committed_client_is_made_of_its_document(service: str, tmp_path: Pa
     generate.generate_python(service, tmp_path / service)
     committed = generate.HERE / "python" / "godwit_client" / service
     assert differing(filecmp.dircmp(tmp_path / service, committed, ignore=["__pycache__", ".ruff_cache"])) == [], HINT
+
+
+def test_the_committed_typescript_is_made_of_the_documents_and_strict(tmp_path: Path) -> None:
+    node.generate(tmp_path)
+    for service in DOCUMENTS:
+        assert differing(filecmp.dircmp(tmp_path / service, node.HERE / "src" / service)) == [], HINT
+    node.node(node.TSC)
+
+
+def test_the_typescript_layer_holds() -> None:
+    node.node("--test")
 
 
 def differing(pair: filecmp.dircmp[str]) -> list[str]:

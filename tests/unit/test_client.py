@@ -87,13 +87,14 @@ def test_patience_with_silence_ends_sooner() -> None:
 
 
 def test_a_refusal_carries_code_and_words() -> None:
-    error = refusal(409, b'{"code": "ipam.taken", "detail": "it is taken", "errors": [{"field": "address"}]}')
+    error = refusal(409, b'{"code": "ipam.taken", "detail": "it is taken", "errors": [{"field": "address"}]}', "r1")
     assert (error.status, error.code, error.message, error.retryable) == (409, "ipam.taken", "it is taken", False)
     assert error.errors == [{"field": "address"}]
+    assert error.request_id == "r1"
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>", b"[]", b'"x"', b"{}", b"\xff"])
 def test_an_error_that_is_no_problem_document_still_says_something(content: bytes) -> None:
-    error = refusal(502, content)
+    error = refusal(502, content, "r1")
     assert error.code == "http.502"
     assert error.message

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import httpx
@@ -31,3 +33,8 @@ def connect(
         ipam.AuthenticatedClient(base_url=ipam_url, token=token, timeout=timeout, httpx_args=options()),
         placement.AuthenticatedClient(base_url=placement_url, token=token, timeout=timeout, httpx_args=options()),
     )
+
+
+def from_environment(environment: Mapping[str, str] = os.environ) -> Connection:
+    """To where GODWIT_IPAM_URL, GODWIT_PLACEMENT_URL and GODWIT_TOKEN say. Raises KeyError for one that is not set."""
+    return connect(environment["GODWIT_IPAM_URL"], environment["GODWIT_PLACEMENT_URL"], environment["GODWIT_TOKEN"])

@@ -2,7 +2,7 @@
 
 export { type Connection, connect, fromEnvironment } from "./connection.ts";
 export * as ipam from "./ipam/index.ts";
-export { type Operation, OperationFailed, OperationUnfinished, operation, resourceId, wait, watch } from "./operations.ts";
+export { type Operation, OperationFailed, OperationUnfinished, readOperation, resourceId, wait, watch } from "./operations.ts";
 export { every, type Page } from "./paging.ts";
 export { type Patience, patient } from "./patience.ts";
 export * as placement from "./placement/index.ts";

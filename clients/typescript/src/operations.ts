@@ -15,7 +15,8 @@ export class OperationFailed extends Error {
   readonly code: string;
 
   constructor(operation: Operation) {
-    super(operation.error?.message ?? `${operation.kind} was ${operation.state}`);
+    const { kind, state, error } = operation;
+    super(error ? `${kind} failed: ${error.message}` : `${kind} was ${state}`);
     this.operation = operation;
     this.code = operation.error?.code ?? `operation.${operation.state}`;
   }
@@ -34,7 +35,7 @@ export class OperationUnfinished extends Error {
 }
 
 /** The operation now, or as soon as it is final, at most `waitS` (30) seconds later. Its id says which service knows it. */
-export async function operation(cloud: Connection, id: string, waitS = 0): Promise<Operation> {
+export async function readOperation(cloud: Connection, id: string, waitS = 0): Promise<Operation> {
   const options = { path: { operation_id: id }, query: { wait_s: waitS } };
   if (id.startsWith("ipam-")) return cloud.ipam.getOperation(options);
   if (id.startsWith("placement-")) return cloud.placement.getOperation(options);
@@ -45,7 +46,7 @@ export async function operation(cloud: Connection, id: string, waitS = 0): Promi
 export async function* watch(cloud: Connection, from: Operation, pollS = LONG_POLL_S): AsyncGenerator<Operation, void> {
   yield from;
   for (let now = from; !FINAL.has(now.state); ) {
-    now = await operation(cloud, now.id, pollS);
+    now = await readOperation(cloud, now.id, pollS);
     yield now;
   }
 }
@@ -57,7 +58,7 @@ export async function wait(cloud: Connection, from: Operation, withinS = Number.
   while (!FINAL.has(now.state)) {
     const leftS = (ends - performance.now()) / 1000;
     if (leftS <= 0) throw new OperationUnfinished(now);
-    now = await operation(cloud, now.id, Math.min(LONG_POLL_S, leftS));
+    now = await readOperation(cloud, now.id, Math.min(LONG_POLL_S, leftS));
   }
   if (now.state !== "succeeded") throw new OperationFailed(now);
   return now;
