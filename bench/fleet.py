@@ -31,6 +31,7 @@ from services.netagent.observe import EdgeRoutes
 from services.netagent.probes import Prober
 from services.netagent.reconciler import Reconciler
 from services.netagent.render import link_of
+from services.netagent.wire import Observed
 
 COUNTS = {Role.HYPERVISOR: REASONS, Role.GATEWAY: VERDICTS, Role.EDGE: ()}
 
@@ -43,13 +44,13 @@ def agent(node: Node, world: memory.World, fabric: Fabric, pki: Pki) -> uvicorn.
         Announcements(machine, fabric) if driver.entry is Anchor else driver for driver in getattr(tables, node.role)
     ]
     edge = node.role is Role.EDGE
-    packets = dict.fromkeys(COUNTS[node.role], 0)
+    seen = Observed(reverse_path={}, packets=dict.fromkeys(COUNTS[node.role], 0), room=1 << 16)
     api = router(
         Reconciler(node.id, drivers, MemoryCheckpoint()),
         fabric.feed,
         cast("EdgeRoutes", fabric) if edge else None,
         memory.MemoryTraffic(machine.kernel) if node.role is Role.HYPERVISOR else None,
-        lambda: packets,
+        lambda: seen,
         cast("Prober", Echoes(fabric)),
         None,
         Tokens(Verifier.from_directory(pki.keys, f"node/{node.id}")),

@@ -104,6 +104,10 @@ class Guard:
         """Frames by what became of them, since the maps were made."""
         return dict(zip(REASONS, self._counters.counts(), strict=True))
 
+    def room(self) -> int:
+        """How many more links the tables take."""
+        return self.ports.max_entries - sum(1 for _ in self.ports)
+
     def forget(self, ifindex: int) -> None:
         """Remove every row of an interface: from here on it passes nothing."""
         for table in (self.ports, self.hostnats, self.hostnat_counters):

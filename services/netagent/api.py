@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Annotated, TypeVar
 from uuid import UUID
 
@@ -16,7 +16,7 @@ from dataplane.hostnat import Traffic
 from services.netagent import wire
 from services.netagent.archive import Archives
 from services.netagent.errors import MalformedMessage, NotAHypervisor, NotAnEdge
-from services.netagent.observe import EdgeRoutes, Feed, observed, port_traffic
+from services.netagent.observe import EdgeRoutes, Feed, port_traffic
 from services.netagent.probes import Prober
 from services.netagent.reconciler import Reconciler
 from services.netagent.render import guest_name
@@ -85,7 +85,7 @@ def router(
     feed: Feed,
     edge: EdgeRoutes | None,
     traffic: Traffic | None,
-    packets: Callable[[], Mapping[str, int]],
+    seen: Callable[[], wire.Observed],
     prober: Prober,
     archives: Archives | None,
     tokens: Tokens,
@@ -129,7 +129,7 @@ def router(
 
     @private.get("/observed", operation_id="getObserved", tags=["agent"])
     def get_observed() -> wire.Observed:
-        return observed(packets())
+        return seen()
 
     @private.post("/probes", operation_id="sendProbes", tags=["agent"])
     def send_probes(body: wire.Probes) -> list[wire.ProbeResult]:

@@ -35,11 +35,12 @@ from services.netagent.api import Health, Tokens, router
 from services.netagent.archive import Archives
 from services.netagent.checkpoint import SqliteCheckpoint
 from services.netagent.guests import HelperGuests
-from services.netagent.observe import EdgeRoutes, Feed
+from services.netagent.observe import EdgeRoutes, Feed, observed
 from services.netagent.probes import Prober
 from services.netagent.reconciler import Reconciler
 from services.netagent.render import link_of
 from services.netagent.settings import AgentSettings, Role
+from services.netagent.wire import Observed
 
 log = structlog.get_logger()
 
@@ -57,7 +58,7 @@ class Tables:
     drivers: list[Driver[Any]]
     attach: Callable[[], None] = lambda: None  # repeated, it changes nothing; raises OSError
     traffic: Traffic | None = None  # hypervisors
-    packets: Callable[[], dict[str, int]] = dict  # by what became of them
+    seen: Callable[[], Observed] = lambda: observed({})
 
 
 def tables_of(settings: AgentSettings, kernel: Linux) -> Tables:
@@ -89,7 +90,7 @@ def tables_of(settings: AgentSettings, kernel: Linux) -> Tables:
                     Anchors(routes),
                 ],
                 traffic=LinkTraffics(guard),
-                packets=guard.counters,
+                seen=lambda: observed(guard.counters(), guard.room()),
             )
         case Role.GATEWAY:
             nat = Nat(*_bpf(settings))
@@ -97,7 +98,7 @@ def tables_of(settings: AgentSettings, kernel: Linux) -> Tables:
             return Tables(
                 [NatOutbound(nat), NatInbound(nat), Anchors(routes)],
                 lambda: nat.attach(settings.public_link, settings.private_link),
-                packets=nat.counters,
+                seen=lambda: observed(nat.counters()),
             )
         case Role.EDGE:
             return Tables([Discards(routes), Fences(kernel), Blackholes(kernel, Nftables())])
@@ -177,7 +178,7 @@ def build(settings: AgentSettings, kernel: Linux) -> tuple[FastAPI, Watch]:
     archives = None
     if settings.disk_directory is not None:
         archives = Archives(settings.disk_directory, settings.archive_roots, settings.name)
-    api = router(reconciler, feed, edge, tables.traffic, tables.packets, prober, archives, tokens, health)
+    api = router(reconciler, feed, edge, tables.traffic, tables.seen, prober, archives, tokens, health)
     app = create_app("Godwit netagent", [api])
     held = reconciler.realized()
     log.info("agent.ready", role=settings.role, generation=held.generation, failed=len(held.failed))

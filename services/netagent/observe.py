@@ -120,10 +120,10 @@ def changed_prefixes(events: nl.Notifications) -> list[Prefix]:
     return list(changed)
 
 
-def observed(packets: Mapping[str, int]) -> Observed:
+def observed(packets: Mapping[str, int], room: int | None = None) -> Observed:
     """With the reverse path filters of the calling thread's namespace."""
     filters = {link: REVERSE_PATHS[min(value, 2)] for link, value in Linux.reverse_path_filters().items()}
-    return Observed(reverse_path=filters, packets=dict(packets))
+    return Observed(reverse_path=filters, packets=dict(packets), room=room)
 
 
 def port_traffic(traffic: Traffic, ports: Iterable[UUID]) -> list[PortTraffic]:

@@ -559,6 +559,8 @@ class Observed(BaseModel):
     packets: dict[str, int]
     """By what became of them, since the maps were made: at guests' links `dataplane.guard.REASONS`, at a gateway's
     `dataplane.nat.VERDICTS`, at an edge none."""
+    room: int | None = None
+    """How many more guests' links the tables of a hypervisor take, hostnat or not; null: no hypervisor."""
 
 
 class DiskState(BaseModel):

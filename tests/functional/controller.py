@@ -55,7 +55,8 @@ class Agent:
         self.checkpoint = MemoryCheckpoint()
         self.role = role
         self.cut = False
-        self.seen = agent_wire.Observed(reverse_path={}, packets=dict.fromkeys(PACKETS[role], 0))
+        room = 1000 if role == "hypervisor" else None
+        self.seen = agent_wire.Observed(reverse_path={}, packets=dict.fromkeys(PACKETS[role], 0), room=room)
         self.start()
 
     def start(self) -> None:

@@ -56,7 +56,7 @@ class Observer:
         with self._db.transaction() as tx:
             hosts = {node.id: node for node in nodes.by_id(tx, hosted)}
             edges = nodes.nodes_of_zone(tx, zone, "edge")
-        observed = self._observed(edges)
+        observed = self._observed([*edges, *hosts.values()])
         reverse_path = {edge.name: observed[edge.id].reverse_path if edge.id in observed else None for edge in edges}
         traffic = dict(self._pool.map(lambda node_id: (node_id, self._traffic(hosts[node_id], hosted[node_id])), hosts))
         peers = {
@@ -64,7 +64,8 @@ class Observer:
             for found in traffic.values()
             for one in found or ()
         }
-        return {port.id: _seen(port, hosts, reverse_path, peers) for port in ports}
+        room = {node_id: observed[node_id].room for node_id in hosts if node_id in observed}
+        return {port.id: _seen(port, hosts, room, reverse_path, peers) for port in ports}
 
     def _traffic(self, node: Node, ports: Sequence[UUID]) -> list[PortTraffic] | None:
         try:
@@ -134,13 +135,14 @@ def _targets(port: Port, ways: Collection[str] | None) -> dict[str, ProbeTarget]
 def _seen(
     port: Port,
     hosts: Mapping[UUID, Node],
+    room: Mapping[UUID, int | None],
     reverse_path: Mapping[str, Mapping[str, str] | None],
     peers: Mapping[UUID, Sequence[str]],
 ) -> Seen:
     families = [address.prefix.version for address in port.addresses]
     host = hosts.get(port.node_id) if port.node_id else None
     return Seen(
-        host=Host(host.name, HOSTNAT_TRAIT in host.traits, _stale(host)) if host else None,
+        host=Host(host.name, HOSTNAT_TRAIT in host.traits, _stale(host), room.get(host.id)) if host else None,
         public_ipv4=families.count(4),
         public_ipv6=families.count(6),
         reverse_path=reverse_path,

@@ -44,6 +44,7 @@ class Host:
     name: str
     hostnat: bool
     stale: str | None
+    room: int | None  # for how many more guests' links its tables have room; None: it could not be asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,13 @@ def _fabric(seen: Seen) -> list[Reason]:
         found.append(Reason("precheck.hostnat", text, "upgrade it, or move the instance to one that can"))
     if seen.host is not None and seen.host.stale:
         found.append(Reason("precheck.stale", seen.host.stale, "mend the hypervisor's agent"))
+    if seen.host is not None and seen.host.room is None:
+        text = f"{seen.host.name} does not say whether its tables have room"
+        found.append(Reason("precheck.capacity", text, "mend the hypervisor's agent"))
+    elif seen.host is not None and seen.host.room == 0:
+        found.append(
+            Reason("precheck.capacity", f"the tables of {seen.host.name} are full", "move instances elsewhere")
+        )
     if seen.public_ipv4 > 1:
         text = f"{seen.public_ipv4} public IPv4 addresses; rewriting at its own link takes one"
         found.append(Reason("precheck.addresses", text, "detach the others until the guest has its addresses itself"))
