@@ -82,16 +82,18 @@ def node_bound(
 ) -> list[NodeBound]:
     """The node-bound addresses that a port's guest has; one that is `flexible` by now is the ledger's.
 
-    One that went along while the port was `hostnat` stays along when it is `nat` again.
+    One that went along while the port was `hostnat` stays along when it is `nat` again, until the port is on another
+    node alone and has one of that node in its place: it is freed only when this is read back.
     """
     of_mode = modes.MODES[mode]
     seated = {seat.node for seat in seats}
+    replaced = {one.prefix.version for one in held if {one.node} == seated}
     return [
         NodeBound(
             one.node,
             one.prefix,
             host_of(one.prefix),
-            of_mode.rebinds and not one.carried and one.node in seated,
+            of_mode.rebinds and not one.carried and (one.node in seated or one.prefix.version in replaced),
             sequences.get(one.prefix, UNANNOUNCED),
         )
         for one in sorted(held, key=lambda one: (one.prefix.version, int(one.prefix.network_address)))

@@ -13,10 +13,12 @@ from services.placement.move import PATHS, Kind, Passage, Step, seats
 from services.placement.snapshot import (
     UNANNOUNCED,
     FlexibleAddress,
+    Held,
     NodeBound,
     PortFacts,
     Prefix,
     Sequenced,
+    node_bound,
     node_entries,
     port_entries,
 )
@@ -33,16 +35,17 @@ def facts(mode: str, step: Step | None, *, moved: bool = False) -> PortFacts:
     sequence = Sequenced(4, DESTINATION, SOURCE) if moved else Sequenced(3, SOURCE, None)
     hosts = {PUBLIC: "198.18.16.7/32", PUBLIC_V6: "2001:db8:100:1::5/64"}
     addresses = [PUBLIC] if mode == "nat" else [PUBLIC, PUBLIC_V6] if mode == "routed" else []
-    bound = [NodeBound(SOURCE, OLD, ip_interface(OLD), True), NodeBound(DESTINATION, NEW, ip_interface(NEW), True)]
+    private = [Held(SOURCE, OLD, carried=False), Held(DESTINATION, NEW, carried=False)]
+    where = seats(SOURCE, passage)
     return PortFacts(
         port=PORT,
         name="web",
         mac="02:00:00:00:00:07",
         path=path(Stage.NAT) if mode == "nat" else None,
         owns=mode == "routed",
-        seats=seats(SOURCE, passage),
+        seats=where,
         addresses=[FlexibleAddress(prefix, ip_interface(hosts[prefix]), sequence) for prefix in addresses],
-        node_bound=bound if mode == "nat" and step else bound[:1] if mode == "nat" else [],
+        node_bound=node_bound(mode, private if step else private[:1], set(), where, {}),
         gateways=[GATEWAY],
         endpoints=ENDPOINTS,
     )
@@ -54,6 +57,14 @@ def announced(entries: list[wire.Entry]) -> dict[Prefix, int]:
 
 def held(entries: list[wire.Entry]) -> set[Prefix]:
     return {entry.prefix for entry in entries if isinstance(entry, wire.Address)}
+
+
+def test_the_sources_own_address_is_gone_from_every_node_before_it_is_freed() -> None:
+    assert held(port_entries(facts("nat", Step.ANNOUNCE))[DESTINATION]) == {OLD, NEW}
+    assert {node: held(entries) for node, entries in port_entries(facts("nat", Step.WITHDRAW)).items()} == {
+        DESTINATION: {NEW},
+        GATEWAY: set(),
+    }
 
 
 @pytest.mark.parametrize("step", PATHS[Kind.LIVE][:-1])
