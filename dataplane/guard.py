@@ -106,7 +106,7 @@ class Guard:
 
     def room(self) -> int:
         """How many more links the tables take."""
-        return self.ports.max_entries - sum(1 for _ in self.ports)
+        return int(self.ports.max_entries) - sum(1 for _ in self.ports)
 
     def forget(self, ifindex: int) -> None:
         """Remove every row of an interface: from here on it passes nothing."""
