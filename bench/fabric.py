@@ -44,13 +44,13 @@ class Fabric:
 
     def announce(self, anchor: Anchor, by: Machine) -> None:
         self._routes[anchor.prefix][by.node.name] = (by, anchor.sequence)
-        self.feed.routes_changed([anchor.prefix])
+        self.feed.changed(anchor.prefix)
 
     def withdraw(self, anchor: Anchor, by: Machine) -> None:
         held = self._routes[anchor.prefix].get(by.node.name)
         if held is not None and held[1] == anchor.sequence:
             del self._routes[anchor.prefix][by.node.name]
-            self.feed.routes_changed([anchor.prefix])
+            self.feed.changed(anchor.prefix)
 
     def towards(self, address: Address) -> list[Machine]:
         """Where an edge's kernel sends what is for `address`: by the longest match to its newest announcers."""

@@ -53,6 +53,7 @@ def agent(node: Node, world: memory.World, fabric: Fabric, pki: Pki) -> uvicorn.
         lambda: seen,
         cast("Prober", Echoes(fabric)),
         None,
+        None,
         Tokens(Verifier.from_directory(pki.keys, f"node/{node.id}")),
         Health(name=node.name, node=str(node.id), role=node.role),
     )

@@ -10,7 +10,8 @@ from __future__ import annotations
 import enum
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
+from uuid import UUID
 
 Prefix = IPv4Network | IPv6Network
 Interface = IPv4Interface | IPv6Interface
@@ -215,6 +216,35 @@ class Outbound:
         return self.private
 
 
+class CheckProtocol(enum.StrEnum):
+    """What a health check asks for: an answer to an echo, or a connection."""
+
+    ICMP = "icmp"
+    TCP = "tcp"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A health check that this node runs, of who holds an address: no kernel's row, but held and read back like one.
+
+    `holder` tells one holder of the address from the next: with another it begins anew. It is down after `threshold`
+    probes in a row, `interval_ms` apart, that nobody answered; but not within `hold_down_s` of its beginning, unless it
+    had been up.
+    """
+
+    address: IPv4Address | IPv6Address
+    holder: UUID
+    protocol: CheckProtocol
+    port: int  # of TCP; else 0
+    interval_ms: int
+    threshold: int
+    hold_down_s: int
+
+    @property
+    def key(self) -> Hashable:
+        return self.address
+
+
 Entry = (
     Leg
     | GuestAddress
@@ -230,4 +260,5 @@ Entry = (
     | Blackhole
     | Inbound
     | Outbound
+    | Check
 )

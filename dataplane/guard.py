@@ -54,7 +54,7 @@ class Guard:
 
     `pins`: this node's bpffs directory. `cache`: where compiled files are kept. `hosts`: prefixes of the hosts
     themselves (fabric, management), which no guest may send to. `probes`: addresses among them to which guests may
-    answer an echo, and nothing else. Raises BpfError, BuildError.
+    answer an echo and accept a connection, and nothing else. Raises BpfError, BuildError.
     """
 
     def __init__(

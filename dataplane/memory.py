@@ -15,6 +15,7 @@ from dataplane.driver import DriverError
 from dataplane.entries import (
     Anchor,
     Blackhole,
+    Check,
     Discard,
     Entry,
     Fallback,
@@ -233,7 +234,7 @@ def drivers(kernel: Kernel, link_of: Callable[[str], str]) -> Drivers:
             anchors,
         ],
         gateway=[MemoryTable(kernel, Outbound), MemoryTable(kernel, Inbound), anchors],
-        edge=[MemoryTable(kernel, Discard), MemoryTable(kernel, Fence), MemoryTable(kernel, Blackhole)],
+        edge=[MemoryTable(kernel, row) for row in (Discard, Fence, Blackhole, Check)],
     )
 
 

@@ -81,8 +81,11 @@ def udplite(source: str, destination: str, payload: bytes, *, coverage: int = 8)
     return segment[:6] + struct.pack("!H", found) + segment[8:]
 
 
-def tcp(source: str, destination: str, payload: bytes, *, options: bytes = b"") -> bytes:
-    head = struct.pack("!HHIIBBHHH", 4000, 80, 1, 2, (20 + len(options)) // 4 << 4, 0x18, 1024, 0, 0)
+SYN, RST, ACK = 0x02, 0x04, 0x10
+
+
+def tcp(source: str, destination: str, payload: bytes, *, options: bytes = b"", flags: int = 0x18) -> bytes:
+    head = struct.pack("!HHIIBBHHH", 4000, 80, 1, 2, (20 + len(options)) // 4 << 4, flags, 1024, 0, 0)
     segment = head + options + payload
     found = checksum(pseudo(source, destination, TCP, len(segment)) + segment)
     return segment[:16] + struct.pack("!H", found) + segment[18:]

@@ -26,8 +26,8 @@ def udp(source: str, destination: str, payload: bytes = b"hello") -> bytes:
     return p.ipv4(source, destination, p.UDP, p.udp(source, destination, payload))
 
 
-def tcp(source: str, destination: str, **also: bytes) -> bytes:
-    return p.ipv4(source, destination, p.TCP, p.tcp(source, destination, b"hello", **also))
+def tcp(source: str, destination: str, *, options: bytes = b"") -> bytes:
+    return p.ipv4(source, destination, p.TCP, p.tcp(source, destination, b"hello", options=options))
 
 
 def with_options(source: str, destination: str, options: bytes) -> bytes:

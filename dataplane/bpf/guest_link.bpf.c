@@ -24,6 +24,11 @@
 #define ARPHRD_ETHER 1
 #define EXTENSION_HEADERS 6
 
+#define TCP_FIN 0x01 /* RFC 9293 */
+#define TCP_SYN 0x02
+#define TCP_RST 0x04
+#define TCP_ACK 0x10
+
 #define ICMP_ECHO_REPLY 0 /* RFC 792 */
 #define ICMP6_ECHO_REPLY 129 /* RFC 4443 */
 #define ICMP6_ROUTER_SOLICIT 133 /* RFC 4861 */
@@ -213,12 +218,26 @@ static __always_inline int arp_from_guest(struct __sk_buff *skb, const struct gu
 	return sender && !within4(&guard_prefixes, skb->ifindex, sender) ? GUARD_DROPPED_ARP : GUARD_PASSED_FROM_GUEST;
 }
 
-static __always_inline int is_echo_reply4(struct __sk_buff *skb, const struct iphdr *ip)
+/* Whether the TCP segment `at`, which ends the packet of `end` bytes, accepts a connection: SYN and ACK, and no data. */
+static __always_inline int is_accepted(struct __sk_buff *skb, __u32 at, __u32 end)
 {
+	__u8 head[2]; /* data offset and flags, RFC 9293 section 3.1 */
+
+	return !bpf_skb_load_bytes(skb, at + 12, head, sizeof(head)) && at + (head[0] >> 4) * 4 == end &&
+	       (head[1] & (TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK)) == (TCP_SYN | TCP_ACK);
+}
+
+/* What a guest may say to where health checks come from. */
+static __always_inline int is_answer4(struct __sk_buff *skb, const struct iphdr *ip)
+{
+	__u32 at = ETH_HLEN + ip->ihl * 4;
 	__u8 type;
 
-	return ip->protocol == IPPROTO_ICMP && !(bpf_ntohs(ip->frag_off) & (FRAGMENT_OFFSET | FRAGMENT_MORE)) &&
-	       !bpf_skb_load_bytes(skb, ETH_HLEN + ip->ihl * 4, &type, 1) && type == ICMP_ECHO_REPLY;
+	if (bpf_ntohs(ip->frag_off) & (FRAGMENT_OFFSET | FRAGMENT_MORE))
+		return 0;
+	if (ip->protocol == IPPROTO_TCP)
+		return is_accepted(skb, at, ETH_HLEN + bpf_ntohs(ip->tot_len));
+	return ip->protocol == IPPROTO_ICMP && !bpf_skb_load_bytes(skb, at, &type, 1) && type == ICMP_ECHO_REPLY;
 }
 
 static __always_inline int ip4_from_guest(struct __sk_buff *skb, int group)
@@ -250,7 +269,7 @@ static __always_inline int ip4_from_guest(struct __sk_buff *skb, int group)
 	if (!is_routed4(ip.daddr))
 		return GUARD_DROPPED_DESTINATION;
 	held = within4(&guard_hosts, 0, ip.daddr);
-	if (held && !(*held == GUARD_HOST_PROBES && is_echo_reply4(skb, &ip)))
+	if (held && !(*held == GUARD_HOST_PROBES && is_answer4(skb, &ip)))
 		return GUARD_DROPPED_HOST_PLANE;
 	note_peer(skb->ifindex, ip.saddr, ip.daddr, 1);
 	reason = hostnat_out(skb, skb->ifindex, &ip);
@@ -299,12 +318,16 @@ static __always_inline int find_upper(struct __sk_buff *skb, const struct ip6_he
 	return -GUARD_DROPPED_HEADERS;
 }
 
-static __always_inline int is_echo_reply6(struct __sk_buff *skb, const struct upper *upper)
+static __always_inline int is_answer6(struct __sk_buff *skb, const struct ip6_header *ip, const struct upper *upper)
 {
 	__u8 type;
 
-	return upper->at && upper->next == IPPROTO_ICMPV6 && !upper->fragmented &&
-	       !bpf_skb_load_bytes(skb, upper->at, &type, 1) && type == ICMP6_ECHO_REPLY;
+	if (!upper->at || upper->fragmented)
+		return 0;
+	if (upper->next == IPPROTO_TCP)
+		return is_accepted(skb, upper->at, ETH_HLEN + sizeof(*ip) + bpf_ntohs(ip->payload));
+	return upper->next == IPPROTO_ICMPV6 && !bpf_skb_load_bytes(skb, upper->at, &type, 1) &&
+	       type == ICMP6_ECHO_REPLY;
 }
 
 /* ICMPv6 of a guest, `at` its header. */
@@ -387,7 +410,7 @@ static __always_inline int ip6_from_guest(struct __sk_buff *skb, const struct gu
 		      (!ip.destination.words[2] || ip.destination.words[2] == bpf_htonl(0xffff))))
 		return GUARD_DROPPED_DESTINATION;
 	held = within6(&guard_hosts, 0, &ip.destination);
-	if (held && !(*held == GUARD_HOST_PROBES && is_echo_reply6(skb, &upper)))
+	if (held && !(*held == GUARD_HOST_PROBES && is_answer6(skb, &ip, &upper)))
 		return GUARD_DROPPED_HOST_PLANE;
 	return GUARD_PASSED_FROM_GUEST;
 }

@@ -15,6 +15,7 @@ from common.auth import Principal, TokenRefused, Verifier
 from dataplane.hostnat import Traffic
 from services.netagent import wire
 from services.netagent.archive import Archives
+from services.netagent.checks import Checks
 from services.netagent.errors import MalformedMessage, NotAHypervisor, NotAnEdge
 from services.netagent.observe import EdgeRoutes, Feed, port_traffic
 from services.netagent.probes import Prober
@@ -87,6 +88,7 @@ def router(
     traffic: Traffic | None,
     seen: Callable[[], wire.Observed],
     prober: Prober,
+    checks: Checks | None,
     archives: Archives | None,
     tokens: Tokens,
     health: Health,
@@ -134,6 +136,12 @@ def router(
     @private.post("/probes", operation_id="sendProbes", tags=["agent"])
     def send_probes(body: wire.Probes) -> list[wire.ProbeResult]:
         return prober.run(body)
+
+    @private.get("/health-checks", operation_id="listHealthChecks", tags=["edge"])
+    def list_health_checks() -> list[wire.CheckState]:
+        if checks is None:
+            raise NotAnEdge("this node is no edge")
+        return checks.states()
 
     @private.post("/edge-routes:lookup", operation_id="lookupEdgeRoutes", tags=["edge"])
     def lookup_edge_routes(body: RouteLookup) -> list[wire.EdgeRoute]:

@@ -34,6 +34,7 @@ from dataplane.routes import Anchors, Discards, Fallbacks, Forwards, Peers, Rout
 from services.netagent.api import Health, Tokens, router
 from services.netagent.archive import Archives
 from services.netagent.checkpoint import SqliteCheckpoint
+from services.netagent.checks import Checks
 from services.netagent.guests import HelperGuests
 from services.netagent.observe import EdgeRoutes, Feed, observed
 from services.netagent.probes import Prober
@@ -58,10 +59,11 @@ class Tables:
     drivers: list[Driver[Any]]
     attach: Callable[[], None] = lambda: None  # repeated, it changes nothing; raises OSError
     traffic: Traffic | None = None  # hypervisors
+    checks: Checks | None = None  # edges
     seen: Callable[[], Observed] = lambda: observed({})
 
 
-def tables_of(settings: AgentSettings, kernel: Linux) -> Tables:
+def tables_of(settings: AgentSettings, kernel: Linux, feed: Feed) -> Tables:
     """The tables of this node's role. Attaches the BPF programs.
 
     Raises SettingMissing, BpfError, BuildError.
@@ -101,7 +103,8 @@ def tables_of(settings: AgentSettings, kernel: Linux) -> Tables:
                 seen=lambda: observed(nat.counters()),
             )
         case Role.EDGE:
-            return Tables([Discards(routes), Fences(kernel), Blackholes(kernel, Nftables())])
+            checks = Checks(feed.changed, *settings.probe_sources)
+            return Tables([Discards(routes), Fences(kernel), Blackholes(kernel, Nftables()), checks], checks=checks)
 
 
 def _resume(legs: Legs, leg: Leg) -> None:
@@ -164,10 +167,10 @@ class Watch:
 def build(settings: AgentSettings, kernel: Linux) -> tuple[FastAPI, Watch]:
     """The agent, its kernel already made to match its checkpoint."""
     checkpoint = SqliteCheckpoint(settings.state_directory / "checkpoint.sqlite")
-    tables = tables_of(settings, kernel)
+    feed = Feed()
+    tables = tables_of(settings, kernel, feed)
     reconciler = Reconciler(settings.node, tables.drivers, checkpoint)
     reconciler.repair()
-    feed = Feed()
     watch = Watch(reconciler, tables.attach, settings.verify_seconds)
     edge, prober = None, Prober()
     if settings.role is Role.EDGE:
@@ -178,7 +181,18 @@ def build(settings: AgentSettings, kernel: Linux) -> tuple[FastAPI, Watch]:
     archives = None
     if settings.disk_directory is not None:
         archives = Archives(settings.disk_directory, settings.archive_roots, settings.name)
-    api = router(reconciler, feed, edge, tables.traffic, tables.seen, prober, archives, tokens, health)
+    api = router(
+        reconciler,
+        feed,
+        edge,
+        tables.traffic,
+        tables.seen,
+        prober,
+        tables.checks,
+        archives,
+        tokens,
+        health,
+    )
     app = create_app("Godwit netagent", [api])
     held = reconciler.realized()
     log.info("agent.ready", role=settings.role, generation=held.generation, failed=len(held.failed))

@@ -41,6 +41,7 @@ from services.netagent.errors import (
 )
 from services.netagent.wire import (
     Changes,
+    CheckState,
     Delta,
     DiskArchive,
     DiskState,
@@ -86,6 +87,7 @@ TRANSFER_TIMEOUT_S = 30.0  # above `transfers.PATIENCE_S`, after which an agent 
 PATIENCE_S = 5.0  # beyond a long poll's own wait
 
 _ROUTES = TypeAdapter(list[EdgeRoute])
+_CHECKS = TypeAdapter(list[CheckState])
 _PROBED = TypeAdapter(list[ProbeResult])
 _TRAFFIC = TypeAdapter(list[PortTraffic])
 
@@ -179,6 +181,10 @@ class AgentClient(ServiceClient):
         response = self.request("POST", "/edge-routes:lookup", json={"prefixes": [str(p) for p in prefixes]})
         return _ROUTES.validate_json(response.content)
 
+    def health_checks(self) -> list[CheckState]:
+        """What the edge's health checks have found so far. Raises NotAnEdge."""
+        return _CHECKS.validate_json(self.request("GET", "/health-checks").content)
+
     def port_traffic(self, ports: Iterable[UUID]) -> list[PortTraffic]:
         """What passes on the ports' links; a port that is not there is left out. Raises NotAHypervisor."""
         response = self.request("POST", "/port-traffic:lookup", json={"ports": [str(port) for port in ports]})
@@ -266,6 +272,10 @@ class AsyncAgentClient:
         """See `AgentClient.edge_routes`."""
         body = {"prefixes": list(prefixes)}
         return _ROUTES.validate_json(await self._request("POST", "/edge-routes:lookup", json=body))
+
+    async def health_checks(self) -> list[CheckState]:
+        """See `AgentClient.health_checks`."""
+        return _CHECKS.validate_json(await self._request("GET", "/health-checks"))
 
     async def _request(self, method: str, path: str, **kwargs: Any) -> bytes:
         headers = {"Authorization": f"Bearer {self._token()}"}

@@ -12,7 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping
-from ipaddress import IPv6Network, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from uuid import UUID
 
 import structlog
@@ -26,12 +26,14 @@ from services.netagent.wire import Changes, EdgeRoute, Observed, PortTraffic, Pr
 
 log = structlog.get_logger()
 
+Address = IPv4Address | IPv6Address
+
 REMEMBERED = 4096  # events
 REVERSE_PATHS = (ReversePath.OFF, ReversePath.STRICT, ReversePath.LOOSE)  # by rp_filter's value; above is loose
 
 
 class Feed:
-    """Numbered events: a prefix whose route changed. Thread-safe.
+    """Numbered events: prefixes whose route changed, addresses of which a check found something new. Thread-safe.
 
     Numbers go on rising when the agent restarts, so that who waits for the next one is not told the past as new.
     """
@@ -39,14 +41,14 @@ class Feed:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._last = time.time_ns() // 1000
-        self._events: deque[tuple[int, str]] = deque(maxlen=REMEMBERED)
+        self._events: deque[tuple[int, Prefix | Address]] = deque(maxlen=REMEMBERED)
         self._waiting: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
 
-    def routes_changed(self, prefixes: Iterable[Prefix]) -> None:
+    def changed(self, *things: Prefix | Address) -> None:
         with self._lock:
-            for prefix in prefixes:
+            for thing in things:
                 self._last += 1
-                self._events.append((self._last, str(prefix)))
+                self._events.append((self._last, thing))
             waiting = list(self._waiting)
         for loop, event_seen in waiting:
             if not loop.is_closed():
@@ -55,8 +57,10 @@ class Feed:
     def since(self, after: int) -> Changes:
         """What came after event number `after`; to one that was never given, no event but the present number."""
         with self._lock:
-            prefixes = dict.fromkeys(prefix for number, prefix in self._events if after and number > after)
-            return Changes(next=self._last, prefixes=list(prefixes))
+            things = dict.fromkeys(thing for number, thing in self._events if after and number > after)
+            prefixes = [str(thing) for thing in things if isinstance(thing, IPv4Network | IPv6Network)]
+            checks = [str(thing) for thing in things if isinstance(thing, IPv4Address | IPv6Address)]
+            return Changes(next=self._last, prefixes=prefixes, checks=checks)
 
     async def wait(self, after: int, seconds: float) -> Changes:
         """The same, waiting until there is something."""
@@ -104,7 +108,7 @@ class EdgeRoutes:
         while True:
             poll.poll()
             try:
-                self._feed.routes_changed(changed_prefixes(self._events))
+                self._feed.changed(*changed_prefixes(self._events))
             except nl.Overrun:
                 log.warning("edge.notifications_lost")
 

@@ -108,7 +108,7 @@ class Asked:
     def next_message(self) -> bytes:
         """All of the next probe behind the IP header."""
         family = FAMILIES[self.target.address.version]
-        message = _ECHO.pack(family.echo_request, 0, 0, 0, 0) + self._token + _NUMBER.pack(len(self.sent_at))
+        message = echo_request(family, self._token + _NUMBER.pack(len(self.sent_at)))
         return message.ljust(self.target.size - family.header_bytes, b"\0")
 
     def result(self) -> ProbeResult:
@@ -136,7 +136,7 @@ class Run:
         self._poll = select.poll()
         try:
             for version in {target.address.version for target in asked.targets}:
-                self._sockets[version] = _socket(FAMILIES[version], sources[version])
+                self._sockets[version] = echo_socket(FAMILIES[version], sources[version])
                 self._poll.register(self._sockets[version], select.POLLIN)
         except BaseException:
             self.__exit__()
@@ -186,9 +186,8 @@ class Run:
         if not self._poll.poll(wait_s * 1000):
             return
         for each in self._sockets.values():
-            with contextlib.suppress(OSError):  # nothing more
-                for _ in range(ANSWERS_AT_ONCE):
-                    self._note(each.recv(ANSWER_BYTES)[_ECHO.size :], time.monotonic())
+            for payload in echoed(each):
+                self._note(payload, time.monotonic())
 
     def _note(self, payload: bytes, now: float) -> None:
         probe = self._by_token.get(payload[:TOKEN_BYTES])
@@ -203,7 +202,20 @@ class Run:
             self._missing -= 1
 
 
-def _socket(family: Family, source: IPv4Address | IPv6Address | None) -> socket.socket:
+def echo_request(family: Family, payload: bytes) -> bytes:
+    """All of an echo behind the IP header."""
+    return _ECHO.pack(family.echo_request, 0, 0, 0, 0) + payload
+
+
+def echoed(asked: socket.socket) -> Iterator[bytes]:
+    """The payloads of answers that have come."""
+    with contextlib.suppress(OSError):  # nothing more
+        for _ in range(ANSWERS_AT_ONCE):
+            yield asked.recv(ANSWER_BYTES)[_ECHO.size :]
+
+
+def echo_socket(family: Family, source: IPv4Address | IPv6Address | None) -> socket.socket:
+    """The kernel's own for echoes, non-blocking. Raises OSError."""
     made = socket.socket(family.number, socket.SOCK_DGRAM, family.protocol)
     try:
         made.setsockopt(*family.mtu_discover, PMTUDISC_PROBE)

@@ -9,6 +9,8 @@ from uuid import UUID
 from dataplane.entries import (
     Anchor,
     Blackhole,
+    Check,
+    CheckProtocol,
     Discard,
     Entry,
     Fallback,
@@ -85,7 +87,17 @@ def render(entry: wire.Entry, ports: Mapping[UUID, wire.Port]) -> list[Entry]:
             rows = [Fence(entry.neighbour)]
         case wire.Blackhole():
             rows = [Blackhole(entry.prefix, None if entry.neighbour == wire.NOWHERE else entry.neighbour)]
+        case wire.HealthCheck():
+            rows = [_check(entry)]
     return rows
+
+
+def _check(entry: wire.HealthCheck) -> Check:
+    protocol = CheckProtocol[entry.protocol.name]
+    if (entry.port == 0) is (protocol is CheckProtocol.TCP) or not entry.interval_ms or not entry.threshold:
+        raise Unrenderable("agent.check.senseless", f"{entry} asks for nothing that could be found")
+    limits = entry.interval_ms, entry.threshold, entry.hold_down_s
+    return Check(entry.address, entry.holder, protocol, entry.port, *limits)
 
 
 def _address(entry: wire.Address, ports: Mapping[UUID, wire.Port]) -> list[Entry]:

@@ -32,6 +32,7 @@ Interface = IPv4Interface | IPv6Interface
 DIGEST_KEY = b"godwit.netagent.wire/1"  # fixed: both sides must agree, nothing is kept secret by it
 NOWHERE = IPv4Address(0)
 PROBES_PER_SECOND = 10_000  # that a node sends at most
+CHECK_TIMEOUT_MS = 1000  # after which a health check's probe is lost, or after its interval if that is shorter
 PROBES_ROOM_S = 2.0  # beyond what a run takes alone, for those that run beside it
 
 
@@ -48,6 +49,14 @@ class Kind(enum.IntEnum):
     HOSTNAT = 8
     FENCE = 9
     BLACKHOLE = 10
+    HEALTH_CHECK = 11
+
+
+class CheckProtocol(enum.IntEnum):
+    """What a health check asks for: see `dataplane.entries.CheckProtocol`."""
+
+    ICMP = 1
+    TCP = 2
 
 
 class PortState(enum.IntEnum):
@@ -292,9 +301,55 @@ class Blackhole:
         return cls(unpack_prefix(key[4:]), IPv4Address(key[:4]))
 
 
-Entry = Port | Address | Peer | NodePrefix | Aggregate | Inbound | Outbound | HostNat | Fence | Blackhole
+@dataclass(frozen=True, slots=True)
+class HealthCheck:
+    """Edge: whether who holds `address` answers, as `dataplane.entries.Check` says; told by `Changes`.
+
+    `port` is 0 unless it is TCP's. One that was up is found down within `interval_ms` * `threshold` and the
+    least of `interval_ms` and CHECK_TIMEOUT_MS.
+    """
+
+    kind: ClassVar[Kind] = Kind.HEALTH_CHECK
+    address: IPv4Address | IPv6Address
+    holder: UUID
+    protocol: CheckProtocol
+    port: int
+    interval_ms: int
+    threshold: int
+    hold_down_s: int
+
+    def key(self) -> bytes:
+        return self.address.packed
+
+    def value(self) -> bytes:
+        numbers = self.protocol, self.port, self.interval_ms, self.threshold, self.hold_down_s
+        return self.holder.bytes + _HEALTH_CHECK.pack(*numbers)
+
+    @classmethod
+    def unpack(cls, key: bytes, value: bytes) -> Self:
+        protocol, *numbers = _HEALTH_CHECK.unpack(value[16:])
+        return cls(ip_address(key), UUID(bytes=value[:16]), CheckProtocol(protocol), *numbers)
+
+
+_HEALTH_CHECK = struct.Struct("!BHIBH")
+
+
+Entry = Port | Address | Peer | NodePrefix | Aggregate | Inbound | Outbound | HostNat | Fence | Blackhole | HealthCheck
 CLASSES: dict[Kind, type[Entry]] = {
-    cls.kind: cls for cls in (Port, Address, Peer, NodePrefix, Aggregate, Inbound, Outbound, HostNat, Fence, Blackhole)
+    cls.kind: cls
+    for cls in (
+        Port,
+        Address,
+        Peer,
+        NodePrefix,
+        Aggregate,
+        Inbound,
+        Outbound,
+        HostNat,
+        Fence,
+        Blackhole,
+        HealthCheck,
+    )
 }
 
 
@@ -544,6 +599,24 @@ class ProbeResult(ProbeTarget):
     rtt_us: tuple[int, int] | None  # least and median; None: no answer
 
 
+class Condition(enum.StrEnum):
+    """What a health check has found: `unknown` until it is answered, or has not been for long enough."""
+
+    UNKNOWN = "unknown"
+    UP = "up"
+    DOWN = "down"
+
+
+class CheckState(BaseModel):
+    """What a health check has found of a holder of an address."""
+
+    address: IPv4Address | IPv6Address
+    holder: UUID
+    condition: Condition
+    missed: int  # probes unanswered in a row
+    since_ms: int  # how long ago its condition changed, or it began
+
+
 class ReversePath(enum.StrEnum):
     """What a link asks of a packet's source: nothing, a route back by the same link, or any route (RFC 3704)."""
 
@@ -585,3 +658,4 @@ class Changes(BaseModel):
 
     next: int
     prefixes: list[str] = []  # whose edge routes changed
+    checks: list[str] = []  # addresses of whose holders health checks found something new

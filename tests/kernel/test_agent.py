@@ -209,6 +209,36 @@ def test_what_an_edge_holds_apart_survives_its_agent_and_another_hand(edge: Agen
     assert not down()
 
 
+def test_an_edge_tells_at_once_what_its_health_checks_find(edge: Agent) -> None:
+    address, holder = IPv4Address("198.18.0.9"), uuid4()
+    check = wire.HealthCheck(address, holder, wire.CheckProtocol.ICMP, 0, 50, 3, 0)
+
+    def next_news(after: int) -> tuple[int, wire.CheckState]:
+        news = edge.ask(lambda client: client.changes(after, 10))
+        assert (news.checks, news.prefixes) == ([str(address)], [])
+        (state,) = edge.ask(lambda client: client.health_checks())
+        assert (state.address, state.holder) == (address, holder)
+        return news.next, state
+
+    edge.host.ip("address", "add", f"{address}/32", "dev", "lo")
+    heard = edge.ask(lambda client: client.changes(0, 0)).next
+    realized = edge.ask(lambda client: client.apply(edge.snapshot(4, check)))
+    assert (realized.failed, realized.digest) == ([], digest(check)), "it runs"
+    heard, state = next_news(heard)
+    assert (state.condition, state.missed) == (wire.Condition.UP, 0)
+    edge.host.ip("address", "del", f"{address}/32", "dev", "lo")
+    heard, state = next_news(heard)
+    assert (state.condition, state.missed >= 3) == (wire.Condition.DOWN, True)
+
+    edge.kill()
+    edge.start()
+    assert edge.ask(lambda client: client.realized()).digest == digest(check), "after a restart it begins anew"
+    until(lambda: edge.ask(lambda client: client.health_checks())[0].condition is wire.Condition.DOWN, "it is down")
+    gone = [wire.Tombstone(wire.EntryKey.of(check), uuid4())]
+    edge.ask(lambda client: client.apply(wire.Delta(edge.node.id, 1, 4, 5, [], gone)))
+    assert edge.ask(lambda client: client.health_checks()) == []
+
+
 def test_an_edge_tells_where_prefixes_go_and_when_that_changes(edge: Agent) -> None:
     host = edge.host
     host.ip("link", "add", "up0", "type", "veth", "peer", "name", "up1")

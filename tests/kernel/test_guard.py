@@ -104,6 +104,16 @@ def from_a_to_group(packet: bytes, target: str) -> bytes:
     return from_a(p.IPV6, packet, to=p.solicited_mac(target))
 
 
+def tcp4(flags: int, payload: bytes = b"", to: str = PROBE, fragment: int = 0) -> bytes:
+    segment = p.tcp(A, to, payload, options=b"\2\4\5\xb4", flags=flags)  # with a segment size, as stacks send it
+    return from_a(p.IPV4, p.ipv4(A, to, p.TCP, segment, fragment=fragment))
+
+
+def tcp6(flags: int, payload: bytes = b"", to: str = PROBE_6) -> bytes:
+    segment = p.tcp(A_6, to, payload, options=b"\2\4\5\xb4", flags=flags)
+    return p.ipv6(A_6, to, p.TCP, segment)
+
+
 PADDING = b"\x00\x01\x04" + bytes(4)  # destination options: PadN
 FIRST, LATER = b"\x00\x00\x01" + bytes(4), b"\x00\x00\x09" + bytes(4)  # fragment header: offset 0, offset 8; more
 PING = p.icmp(8, 0, 7, b"ping")
@@ -133,6 +143,8 @@ SENT = [
     ("advertises itself", from_a(p.IPV6, p.neighbour(A_6, GATEWAY_6, 136, A_6)), "passed_from_guest"),
     ("answers a health check", from_a(p.IPV4, p.ipv4(A, PROBE, p.ICMP, PONG)), "passed_from_guest"),
     ("answers one by IPv6", from_a(p.IPV6, icmp6(A_6, PROBE_6, 129)), "passed_from_guest"),
+    ("accepts a health check's connection", tcp4(p.SYN | p.ACK), "passed_from_guest"),
+    ("the same by IPv6", from_a(p.IPV6, tcp6(p.SYN | p.ACK)), "passed_from_guest"),
     ("another's MAC", from_a(p.IPV4, udp4(A, FAR), source=MAC_B), "dropped_mac"),
     ("tagged", p.tagged(from_a(p.IPV4, udp4(A, FAR)), 5), "dropped_vlan"),
     ("tagged twice", p.tagged(p.tagged(from_a(p.IPV4, udp4(A, FAR)), 5), 6), "dropped_vlan"),
@@ -178,6 +190,19 @@ SENT = [
     ("UDP that looks like an answer", from_a(p.IPV4, udp4(A, PROBE, (0, 0))), "dropped_host_plane"),
     ("an answer in fragments", from_a(p.IPV4, p.ipv4(A, PROBE, p.ICMP, PONG, fragment=p.MORE)), "dropped_host_plane"),
     ("its rest", from_a(p.IPV4, p.ipv4(A, PROBE, p.ICMP, PONG, fragment=2)), "dropped_host_plane"),
+    ("connects to where checks come from", tcp4(p.SYN), "dropped_host_plane"),
+    ("talks to it", tcp4(p.ACK, b"hello"), "dropped_host_plane"),
+    ("resets it", tcp4(p.RST | p.ACK), "dropped_host_plane"),
+    ("data with what accepts", tcp4(p.SYN | p.ACK, b"hello"), "dropped_host_plane"),
+    ("what accepts, in fragments", tcp4(p.SYN | p.ACK, fragment=p.MORE), "dropped_host_plane"),
+    ("accepts another host's", tcp4(p.SYN | p.ACK, to="172.31.9.9"), "dropped_host_plane"),
+    ("connects by IPv6", from_a(p.IPV6, tcp6(p.SYN)), "dropped_host_plane"),
+    ("data with what accepts, by IPv6", from_a(p.IPV6, tcp6(p.SYN | p.ACK, b"hello")), "dropped_host_plane"),
+    (
+        "what accepts by IPv6, in fragments",
+        from_a(p.IPV6, behind(tcp6(p.SYN | p.ACK), (p.FRAGMENT, FIRST))),
+        "dropped_host_plane",
+    ),
     (
         "an IPv6 answer in fragments",
         from_a(p.IPV6, behind(icmp6(A_6, PROBE_6, 129), (p.FRAGMENT, FIRST))),

@@ -12,6 +12,8 @@ import pytest
 from dataplane.entries import (
     Anchor,
     Blackhole,
+    Check,
+    CheckProtocol,
     Discard,
     Fallback,
     Fence,
@@ -146,3 +148,13 @@ def test_the_rest_is_one_row_each() -> None:
     assert render(wire.Fence(one), {}) == [Fence(one)]
     assert render(wire.Blackhole(PREFIX, one), {}) == [Blackhole(PREFIX, one)]
     assert render(wire.Blackhole(PREFIX), {}) == [Blackhole(PREFIX)]
+    icmp = wire.HealthCheck(one, UID, wire.CheckProtocol.ICMP, 0, 100, 3, 10)
+    assert render(icmp, {}) == [Check(one, UID, CheckProtocol.ICMP, 0, 100, 3, 10)]
+
+
+@pytest.mark.parametrize("other", [{"port": 80}, {"protocol": wire.CheckProtocol.TCP}, {"interval_ms": 0}])
+def test_a_check_that_could_find_nothing_is_refused(other: dict[str, Any]) -> None:
+    check = wire.HealthCheck(IPv4Address("198.18.0.9"), UID, wire.CheckProtocol.ICMP, 0, 100, 3, 10)
+    with pytest.raises(Unrenderable) as refused:
+        render(replace(check, **other), {})
+    assert refused.value.code == "agent.check.senseless"

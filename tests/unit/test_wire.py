@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_interface
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_interface
 from uuid import UUID
 
 import pytest
@@ -28,6 +28,8 @@ ENTRIES: list[wire.Entry] = [
     wire.Fence(IPv4Address("172.31.1.1")),
     wire.Blackhole(IPv4Network("198.18.0.9/32")),
     wire.Blackhole(IPv6Network("2001:db8:5::/64"), IPv4Address("172.31.1.1")),
+    wire.HealthCheck(IPv4Address("198.18.0.9"), PORT, wire.CheckProtocol.ICMP, 0, 60_000, 20, 3600),
+    wire.HealthCheck(IPv6Address("2001:db8:5::9"), PORT, wire.CheckProtocol.TCP, 65535, 20, 1, 0),
 ]
 TOMBSTONES = [
     wire.Tombstone(wire.EntryKey.of(ENTRIES[3]), OPERATION),
