@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import runpy
 import stat
+import tomllib
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_network
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from cloud.compose.layout import GUESTS, INTERNET, PLAN
 from common.errors import NotFound
 
 FILE = Path(__file__).parents[2] / "docker-compose.yml"
+RUNTIME = FILE.parent / "deploy/compose/runtime.py"
 TEXT = FILE.read_text()
 COMPOSE: dict[str, Any] = YAML(typ="safe").load(TEXT)
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
@@ -171,3 +174,14 @@ def test_each_service_gets_its_own_role_and_the_brokers_password(tmp_path: Path)
 def test_a_place_that_is_not_there_is_told() -> None:
     with pytest.raises(NotFound, match="hypervisor-9"):
         layout.links("hypervisor-9")
+
+
+def test_images_hold_what_running_takes_and_nothing_of_what_developing_does() -> None:
+    lock = (FILE.parent / "requirements.lock").read_text()
+    found = set(re.findall(r"(?m)^([a-z0-9-]+)[=\[]", runpy.run_path(str(RUNTIME))["runtime"](lock)))
+    asked = tomllib.loads((FILE.parent / "pyproject.toml").read_text())
+    needed = {re.split(r"[^\w-]", name)[0] for name in asked["project"]["dependencies"]}
+    tools = {re.split(r"[^\w-]", name)[0] for name in asked["dependency-groups"]["dev"]}
+    assert needed <= found
+    assert {"kombu", "pydantic-core", "starlette"} <= found  # what those need
+    assert not tools & found
