@@ -1,11 +1,14 @@
-"""The Python client: patience with what may be repeated, and errors as one exception."""
+"""The Python client: patience with what may be repeated, errors as one exception, lists page by page, waiting."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import httpx
 import pytest
+from godwit_client import Connection, OperationFailed, OperationUnfinished, every, ipam, placement, wait, watch
+from godwit_client.ipam.models import Family, Operation
 from godwit_client.problems import refusal
 from godwit_client.transport import Patient, RetryingTransport
 
@@ -98,3 +101,73 @@ def test_an_error_that_is_no_problem_document_still_says_something(content: byte
     error = refusal(502, content, "r1")
     assert error.code == "http.502"
     assert error.message
+
+
+def test_a_list_is_read_page_after_page_as_far_as_it_is_wanted() -> None:
+    pages = {None: (["a", "b"], "c1"), "c1": ([], "c2"), "c2": (["c"], None)}
+    asked: list[str | None] = []
+
+    def fetch(cursor: str | None) -> SimpleNamespace:
+        asked.append(cursor)
+        items, next_cursor = pages[cursor]
+        return SimpleNamespace(items=items, next_cursor=next_cursor)
+
+    found = every(fetch)
+    assert (next(found), asked) == ("a", [None])
+    assert list(found) == ["b", "c"]
+    assert asked == [None, "c1", "c2"]
+
+
+def operation(state: str, code: str | None = None) -> dict[str, object]:
+    waits = {"code": "node.unreachable", "text": "hypervisor-1 does not answer", "since": WHEN, "unblock": "fence it"}
+    return {
+        "id": "ipam-1",
+        "kind": "flexible_ip.attach",
+        "resource": "/ipam/v1/flexible-ips/1",
+        "project": "red",
+        "state": state,
+        "waiting_for": waits if state == "waiting" else None,
+        "progress": 0.0,
+        "steps": [],
+        "error": {"code": code, "message": "it went"} if code else None,
+        "result": None,
+        "created_at": WHEN,
+        "updated_at": WHEN,
+    }
+
+
+WHEN = "2026-01-31T12:00:00Z"
+PENDING = Operation.from_dict(operation("pending"))
+
+
+def ledger(*states: dict[str, object]) -> Connection:
+    """A ledger whose operation is in these states, one after the other."""
+    server = Server(*(httpx.Response(200, json=state) for state in states))
+    url, arguments = "http://api", {"transport": httpx.MockTransport(server.handle)}
+    return Connection(
+        ipam.AuthenticatedClient(base_url=url, token="t", httpx_args=arguments),  # noqa: S106
+        placement.AuthenticatedClient(base_url=url, token="t"),  # noqa: S106
+    )
+
+
+def test_an_operation_is_watched_until_it_is_final() -> None:
+    cloud = ledger(operation("running"), operation("waiting"), operation("succeeded"))
+    assert [str(now.state) for now in watch(cloud, PENDING)] == ["pending", "running", "waiting", "succeeded"]
+
+
+def test_waiting_ends_with_success_or_says_why_not() -> None:
+    assert wait(ledger(operation("running"), operation("succeeded")), PENDING).state == "succeeded"
+    with pytest.raises(OperationFailed) as failed:
+        wait(ledger(operation("failed", "ipam.target.deleted")), PENDING)
+    assert (failed.value.code, failed.value.message) == ("ipam.target.deleted", "flexible_ip.attach failed: it went")
+    with pytest.raises(OperationFailed) as cancelled:
+        wait(ledger(operation("cancelled")), PENDING)
+    assert cancelled.value.code == "operation.cancelled"
+    with pytest.raises(OperationUnfinished, match="hypervisor-1 does not answer"):
+        wait(ledger(operation("waiting")), PENDING, within_s=0.01)
+
+
+def test_a_value_that_the_client_does_not_know_passes_through() -> None:
+    newer = Operation.from_dict(operation("hovering"))
+    assert (newer.state, newer.to_dict()["state"]) == ("hovering", "hovering")
+    assert Family("ipv4") is Family.IPV4
