@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 from uuid import UUID
 
 from godwit_client import (
@@ -46,11 +45,7 @@ from cloud.site import Site
 from common.errors import DomainError
 
 FLAVOR = "small"
-LONG_POLL_S = 10.0
 PATIENCE_S = 60.0
-FINAL = {"succeeded", "failed", "cancelled"}
-
-T = TypeVar("T")
 
 
 class OperationEnded(DomainError):
