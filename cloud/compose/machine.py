@@ -74,6 +74,9 @@ def _rename(wanted: Mapping[IPv4Address, str]) -> None:
         if found[address] != name:
             run(["ip", "link", "set", found[address], "down"])
             run(["ip", "link", "set", found[address], "name", name])
+            # The engine's bridge may send our own question back, and the address would count as taken.
+            for setting in ("accept_dad", "dad_transmits"):
+                Path(f"/proc/sys/net/ipv6/conf/{name}/{setting}").write_text("0")
         run(["ip", "address", "flush", "dev", name, "scope", "global"])
 
 
