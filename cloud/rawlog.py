@@ -12,6 +12,8 @@ is refused. All times are CLOCK_MONOTONIC nanoseconds of one machine, which its 
 | `legs` | `l LINK RX TX NS` | a hypervisor's packet counters of a guest's link: from the guest, to the guest |
 | `sent` | `s FLOW SEQ NS` | a packet left a sender for FLOW |
 | `seen` | `r FLOW SEQ NS LINK` | a packet of FLOW arrived on LINK |
+| `heard` | `r CALL PROTOCOL SOURCE` | CALL arrived from that address |
+| `called` | `r CALL` | CALL was answered |
 | `events` | `e NS NAME DETAIL…` | something was asked for or observed |
 """
 

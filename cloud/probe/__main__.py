@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from cloud.probe import echo, flows, legs, tcp, udp
+from cloud.probe import echo, flows, legs, meet, tcp, udp
 from cloud.probe.clock import Stop
 
 
@@ -46,6 +46,9 @@ def _parser() -> argparse.ArgumentParser:
     plain.add_argument("--port", type=int, default=udp.ECHO_PORT)
     arrivals = kind("sink", "packets of any flow that arrive here", 0)
     arrivals.add_argument("--place", required=True, help="what this namespace is called in the figures")
+    ends(kinds.add_parser("listen", help="answer calls, and note from which address each came"))
+    caller = ends(kinds.add_parser("call", help="numbered calls, all at once, until all are answered"))
+    caller.add_argument("--calls", type=meet.calls_of, required=True, help="JSON list of calls")
     return parser
 
 
@@ -66,6 +69,10 @@ def main(argv: list[str] | None = None) -> int:
                 legs.run(args.prefix, args.interval_us, stop)
             case "send":
                 flows.send(args.flows, args.count, args.interval_us)
+            case "listen":
+                meet.listen(stop)
+            case "call":
+                meet.call(args.calls, stop)
             case "sink":
                 flows.sink(args.place, stop)
     except OSError as error:

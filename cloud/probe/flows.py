@@ -76,7 +76,7 @@ class Sender:
         payload = PAYLOAD.pack(MAGIC, self.flow.number, sequence)
         port = DISCARD_PORT
         if self.flow.protocol == "icmp":
-            payload, port = _echo_request(payload, self.flow.family), 0
+            payload, port = echo_request(payload, self.flow.family), 0
         try:
             self._socket.sendto(payload, (self.flow.destination, port))
         except OSError:
@@ -84,7 +84,7 @@ class Sender:
         return True
 
 
-def _echo_request(payload: bytes, family: int) -> bytes:
+def echo_request(payload: bytes, family: int) -> bytes:
     """An ICMP echo request; the kernel fills in ICMPv6 checksums, not IPv4's (RFC 1071)."""
     if family == 6:
         return struct.pack("!BBHHH", 128, 0, 0, 1, 1) + payload
