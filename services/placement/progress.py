@@ -167,7 +167,7 @@ class Progress:
         destination = nodes.node(tx, claim.destination_id) if claim.destination_id else None
         operation.succeed({"hypervisor": destination.name if destination else None})
         if kind is Kind.DELETE:
-            tx.session.delete(instance)
+            instances.remove(tx, instance)
             return False
         tx.session.delete(claim)
         port.claim = None
@@ -198,7 +198,7 @@ class Progress:
                 return
             nodes.free(tx, current.consumer)
             operation.fail(**current.requested["refusal"])
-            tx.session.delete(locked.instance)
+            instances.remove(tx, locked.instance)
 
 
 def _claim(port: Port) -> Claim:

@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import Field, RootModel
+from pydantic import AfterValidator, Field, RootModel
 
 from common.operations import Operation, OperationState
 from common.wire import Answer, Body, Name, Project, Text, examples
-from services.placement.conversion.phases import CANARY, SIZE, WAVES, Phase, PortState
+from services.placement.conversion.phases import CANARY, FORWARD, SIZE, WAVES, Phase, PortState
 from services.placement.conversion.prechecks import Effect, PartOf
 
 __all__ = ["Name", "Operation", "OperationState", "Project", "Text"]
@@ -447,6 +447,15 @@ class Conversion(Answer):
 Waves = Annotated[list[Annotated[str, Field(pattern=SIZE)]], Field(max_length=32)]
 
 
+def _on_the_way(phase: Phase) -> Phase:
+    if phase not in FORWARD:
+        raise ValueError(f"a conversion does not come through {phase}")
+    return phase
+
+
+Through = Annotated[Phase, AfterValidator(_on_the_way)]
+
+
 class ConversionCreate(Body):
     """Plans a zone's conversion; nothing of the zone changes before it is started."""
 
@@ -456,7 +465,7 @@ class ConversionCreate(Body):
     )
 
     zone: Name
-    through: Phase = Field(Phase.DONE, description="Pause at the end of this phase.")
+    through: Through = Field(Phase.DONE, description="Pause at the end of this phase.")
     in_flight: int = Field(50, ge=1, le=1000, description="Ports between two modes at a time.")
     failure_budget: int = Field(10, ge=0, le=MAX, description="Ports that may fail before it pauses by itself.")
     soak_s: int = Field(604_800, ge=0, le=MAX, description="From a guest's adoption of its address to the seal.")
@@ -478,7 +487,7 @@ class ConversionResume(Body):
 
     model_config = examples({}, {"through": "waves"})
 
-    through: Phase = Field(Phase.DONE, description="Pause at the end of this phase.")
+    through: Through = Field(Phase.DONE, description="Pause at the end of this phase.")
 
 
 class ConversionPause(Body):

@@ -148,6 +148,10 @@ def test_a_zone_without_a_node_that_can_is_refused(cloud: Controller, godwit: Co
     refused(cloud, godwit, "zone", "convert", "start", "zone-c", code="placement.zone.unknown")
 
 
+def test_a_phase_that_it_does_not_come_through_is_refused(cloud: Controller, godwit: Command) -> None:
+    refused(cloud, godwit, "zone", "convert", "plan", "zone-a", "--through", "aborting", code="request.invalid")
+
+
 def test_a_second_conversion_is_refused(cloud: Controller, godwit: Command) -> None:
     guests(cloud, 1)
     say(cloud, plan(cloud, through="dual"), "start")

@@ -86,6 +86,15 @@ def test_a_converted_instance_moves_with_all_its_addresses(cloud: Controller) ->
     assert cloud.fleet["gateway-1"].maps()[public(web)] == private.removesuffix("/32")
 
 
+def test_a_converted_instance_is_deleted_with_all_that_it_held(cloud: Controller) -> None:
+    before = kernels(cloud)
+    web = cloud.instance("web", mode="nat", allocate=["ipv4"])
+    run(cloud, web, "convert")
+    assert cloud.act(web, "delete", who="red")["state"] == "succeeded"
+    assert kernels(cloud) == before
+    assert cloud.contents()["node_address"] == []
+
+
 def test_an_archived_instance_is_converted_and_not_started(cloud: Controller) -> None:
     web = cloud.instance("web", mode="nat", allocate=["ipv4"])
     cloud.act(web, "stop", who="red")

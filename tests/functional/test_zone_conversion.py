@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from services.netagent import wire as agent_wire
+from services.placement import bells
 from services.placement.conversion.phases import FORWARD
 from tests.functional.controller import Controller, running
-from tests.functional.ledger import Ledger, ok
+from tests.functional.ledger import Ledger, ok, problem
 from tests.functional.test_placement_conversion import kernels
 
 
@@ -85,3 +87,141 @@ def test_an_abort_half_way_leaves_everything_as_it_was(cloud: Controller) -> Non
     assert aborted["phase"] == "aborted"
     assert set(modes(cloud).values()) == {"nat"}
     assert kernels(cloud) == before
+
+
+def names_in(planned: Any, wave: int) -> list[str]:
+    return [port["name"] for port in planned["planned"] if port["wave"] == wave]
+
+
+def prefixes(instance: Any, version: int) -> list[str]:
+    return [one["prefix"] for one in instance["port"]["addresses"] if (":" in one["prefix"]) == (version == 6)]
+
+
+def private(instance: Any) -> str:
+    return next(prefix for prefix in prefixes(instance, 4) if prefix.startswith("10."))
+
+
+def test_what_blocks_is_named_with_its_remedy_and_tried_again_in_the_tail(cloud: Controller) -> None:
+    guests(cloud, 2)
+    strict = agent_wire.Observed(reverse_path={"uplink": "strict"}, packets={})
+    cloud.fleet["edge"].seen = strict
+    planned = plan(cloud)
+    blocks = [
+        one["reason"]["code"] for port in planned["planned"] for one in port["findings"] if one["effect"] == "blocks"
+    ]
+    assert blocks == ["precheck.reverse_path"] * 2
+    stuck = say(cloud, planned, "start")
+    assert (stuck["phase"], stuck["ports"]) == ("tail", {"blocked": 2})
+    operation = cloud.get(f"/operations/{stuck['operation']}")
+    assert operation["waiting_for"]["code"] == "conversion.tail"
+    for port in cloud.get(f"/conversions/{planned['id']}/ports")["items"]:
+        assert port["reasons"][0]["code"] == "precheck.reverse_path"
+        assert "rp_filter" in port["reasons"][0]["remedy"]
+    assert set(modes(cloud).values()) == {"nat"}
+
+    cloud.fleet["edge"].seen = agent_wire.Observed(reverse_path={"uplink": "loose"}, packets={})
+    done = say(cloud, planned, "resume")
+    assert (done["phase"], done["ports"]) == ("done", {"verified": 2})
+
+
+def test_a_port_that_is_moving_waits_its_turn_and_says_for_what(cloud: Controller) -> None:
+    ours = {item["name"]: item for item in guests(cloud, 2)}
+    planned = plan(cloud, canary=["1"], waves=["1"], through="canary")
+    say(cloud, planned, "start")
+    (name,) = names_in(planned, 2)
+    operation = ok(cloud.post(f"/instances/{ours[name]['id']}:move", {}, "operator"))
+    cloud.lose_bells()
+    ok(cloud.post(f"/conversions/{planned['id']}:resume", {}, "operator"))
+    cloud.run(bells.CONVERSION, (planned["id"],))
+    (waiting,) = cloud.get(f"/conversions/{planned['id']}/ports", wave=2)["items"]
+    assert waiting["state"] == "waiting"
+    (reason,) = waiting["reasons"]
+    assert reason["code"] == "conversion.busy"
+    assert operation["id"] in reason["text"]
+
+    done = settled(cloud, planned)
+    assert cloud.operation(operation)["state"] == "succeeded"
+    assert (done["phase"], done["ports"]) == ("done", {"verified": 2})
+    assert cloud.show(ours[name])["hypervisor"] != ours[name]["hypervisor"]
+
+
+def test_a_carried_prefix_stays_on_a_move_that_changes_the_private_address(cloud: Controller) -> None:
+    (web,) = guests(cloud, 1)
+    say(cloud, plan(cloud, through="planned"), "start")
+    carried = cloud.show(web)
+    assert prefixes(carried, 6) == prefixes(web, 6)
+    assert [one["flexible_ip"] for one in carried["port"]["addresses"] if one["prefix"] in prefixes(web, 6)] != [None]
+    assert cloud.act(web, "move")["state"] == "succeeded"
+    moved = cloud.show(web)
+    assert moved["port"]["mode"] == "nat"
+    assert prefixes(moved, 6) == prefixes(web, 6)
+    assert list(cloud.holders(prefixes(web, 6)[0])) == [moved["hypervisor"]]
+    assert private(moved) != private(web)
+
+
+def test_one_without_a_public_ipv4_keeps_its_private_one_unless_its_owner_gives_it_up(cloud: Controller) -> None:
+    keeps, gives = (cloud.instance(name, mode="nat") for name in ("keeps", "gives"))
+    planned = plan(cloud, through="dual", restarts_guests=True)
+    warned = [one["reason"]["code"] for port in planned["planned"] for one in port["findings"]]
+    assert warned.count("precheck.no_ipv4") == 2
+    say(cloud, planned, "start")
+    assert cloud.act(gives, "convert", {"gives_up_ipv4": True}, who="red")["state"] == "succeeded"
+    done = say(cloud, planned, "resume")
+    assert (done["phase"], done["ports"]) == ("done", {"adopted": 1, "verified": 1})
+    assert modes(cloud) == {"keeps": "hostnat", "gives": "routed"}
+    assert cloud.act(keeps, "restart", who="red")["state"] == "succeeded"
+    assert modes(cloud)["keeps"] == "hostnat"
+    assert private(keeps) in prefixes(cloud.show(keeps), 4)
+    assert prefixes(cloud.show(gives), 4) == []
+    assert prefixes(cloud.show(gives), 6) == prefixes(gives, 6)
+
+
+def test_an_archived_instance_is_converted_and_not_started(cloud: Controller) -> None:
+    web, _ = guests(cloud, 2)
+    cloud.act(web, "stop", who="red")
+    done = say(cloud, plan(cloud, restarts_guests=True), "start")
+    assert (done["phase"], done["ports"]) == ("done", {"adopted": 1, "verified": 1})
+    shown = cloud.show(web)
+    assert (shown["state"], shown["port"]["mode"]) == ("archived", "hostnat")
+
+
+def test_what_its_owner_converted_counts_and_what_was_made_meanwhile_is_in_the_tail(cloud: Controller) -> None:
+    ours = {item["name"]: item for item in guests(cloud, 2)}
+    planned = plan(cloud, canary=["1"], waves=["1"], through="canary")
+    say(cloud, planned, "start")
+    (name,) = names_in(planned, 2)
+    assert cloud.act(ours[name], "convert", who="red")["state"] == "succeeded"
+    late = cloud.instance("late", mode="nat", allocate=["ipv4"])
+    done = say(cloud, planned, "resume")
+    assert (done["phase"], done["ports"], done["attempts"]) == ("done", {"verified": 3}, 2)
+    assert [(wave["phase"], wave["ports"]) for wave in done["waves"]] == [
+        ("canary", {"verified": 1}),
+        ("waves", {"verified": 1}),
+        ("tail", {"verified": 1}),
+    ]
+    assert cloud.show(late)["port"]["mode"] == "hostnat"
+
+
+def test_nobody_makes_a_nat_port_once_the_tail_is_near(cloud: Controller) -> None:
+    guests(cloud, 1)
+    planned = plan(cloud, through="no_new_nat")
+    say(cloud, planned, "start")
+    before = cloud.contents()
+    body = {"name": "late", "zone": "zone-a", "flavor": "small", "mode": "nat"}
+    assert problem(cloud.post("/instances", body)) == (422, "placement.instance.mode")
+    assert cloud.contents() == before
+    say(cloud, planned, "abort")
+    assert cloud.instance("late", mode="nat")["port"]["mode"] == "nat", "an abort opens it again"
+
+
+def test_an_abort_from_any_phase_leaves_everything_as_it_was(cloud: Controller) -> None:
+    guests(cloud, 2)
+    cloud.sweep()
+    before = kernels(cloud)
+    for phase in FORWARD[:-1]:
+        reached = say(cloud, plan(cloud, through=phase), "start")
+        assert (reached["phase"], reached["paused"][0]["code"]) == (phase, "conversion.through")
+        aborted = say(cloud, reached, "abort")
+        assert (phase, aborted["phase"]) == (phase, "aborted")
+        assert (phase, set(modes(cloud).values())) == (phase, {"nat"})
+        assert kernels(cloud) == before, phase

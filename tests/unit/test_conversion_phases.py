@@ -100,6 +100,8 @@ def test_what_a_phase_waits_for(phase: Phase, facts: dict[str, object], code: st
         (Phase.WAVES, {"wave": wave(verified=198, failed=1)}, "conversion.failures"),
         (Phase.TAIL, {"wave": WaveFacts(9, {PortState.CONVERTING: 2}, overdue=1)}, "conversion.failures"),
         (Phase.CANARY, {"wave": wave(verified=9, failed=1)}, None),
+        (Phase.CANARY, {"wave": WaveFacts(2, {PortState.FAILED: 1}, failed_before=1)}, "conversion.failures"),
+        (Phase.WAVES, {"wave": WaveFacts(4, {PortState.WAITING: 1}, failed_before=1)}, None),
         (Phase.WAVES, {"wrong_tenant": ["hypervisor-1"]}, "conversion.wrong_tenant"),
         (Phase.WAVES, {"duplicates": ["198.18.0.1/32"]}, "conversion.duplicate"),
         (Phase.WAVES, {"stale_nodes": ["edge"], "nodes": 99}, "conversion.stale"),

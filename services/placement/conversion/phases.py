@@ -131,6 +131,7 @@ class WaveFacts:
     number: int
     counts: Mapping[PortState, int]
     overdue: int = 0  # of those in flight, how many for too long
+    failed_before: int = 0  # ports of earlier waves
 
     @property
     def ports(self) -> int:
@@ -171,9 +172,13 @@ def alarms(phase: Phase, facts: ZoneFacts) -> list[Reason]:
     look = "look at the failed ports, then resume or abort"
     wave = facts.wave
     if wave is not None and phase.converts:
-        allowed = CANARY_FAILURES - 1 if phase is Phase.CANARY else wave.ports * WAVE_FAILURES
-        if wave.failures > allowed:
-            text = f"{wave.failures} of {wave.ports} ports of wave {wave.number} failed"
+        text = f"{wave.failures} of {wave.ports} ports of wave {wave.number} failed"
+        if phase is Phase.CANARY:
+            too_many = wave.failures + wave.failed_before >= CANARY_FAILURES
+            text += f", {wave.failed_before} of the canary before it" if wave.failed_before else ""
+        else:
+            too_many = wave.failures > wave.ports * WAVE_FAILURES
+        if too_many:
             found.append(Reason("conversion.failures", text, look))
     if facts.wrong_tenant:
         names = ", ".join(facts.wrong_tenant)

@@ -83,9 +83,8 @@ def row_of(conversion: Conversion, port: Port, wave: int) -> PortConversion:
 
 
 def forgive(tx: Transaction, conversion: Conversion) -> None:
-    """What paused it has been looked at: failures so far count no more, and the tail is tried again."""
-    failures = sum(found.get(PortState.FAILED, 0) for found in conversions.counts(tx, conversion.id).values())
-    conversion.failure_budget += failures
+    """What paused it has been looked at: failures so far count no more, and wait for the tail, which is tried again."""
+    conversions.set_aside(tx, conversion.id)
     conversion.wrong_tenant_packets = {}
     if conversion.phase == Phase.TAIL:
         queue_tail(tx, conversion)

@@ -219,6 +219,7 @@ def _facts(tx: Transaction, conversion: Conversion, outside: Outside) -> ZoneFac
             wave.number,
             counts.get(wave.number, {}),
             conversions.overdue(tx, conversion.id, wave.number, before),
+            sum(found.get(PortState.FAILED, 0) for number, found in counts.items() if number < wave.number),
         )
         if wave
         else None,

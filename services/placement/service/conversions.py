@@ -107,7 +107,7 @@ def conversion_wire(tx: Transaction, conversion: Conversion) -> wire.Conversion:
         waves=[_wave_wire(wave, counts.get(wave.number, {})) for wave in conversions.waves(tx, conversion.id)],
         ports=total,
         ports_per_s=rate,
-        estimated_end=phases.estimated_end(total, rate, now()) if conversion.operation_id else None,
+        estimated_end=None if conversion.paused else phases.estimated_end(total, rate, now()),
         probes_sent=sums.probes_sent,
         probes_lost=sums.probes_lost,
         attempts=sums.attempts,

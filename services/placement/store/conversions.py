@@ -190,6 +190,15 @@ def requeue(tx: Transaction, conversion_id: UUID, wave: int) -> None:
     )
 
 
+def set_aside(tx: Transaction, conversion_id: UUID) -> None:
+    """Ports that failed, and were looked at since, are out of the way until the tail, their reasons kept."""
+    tx.session.execute(
+        update(PortConversion)
+        .where(PortConversion.conversion_id == conversion_id, PortConversion.state == PortState.FAILED)
+        .values(state=PortState.BLOCKED)
+    )
+
+
 def of_operations(tx: Transaction, operation_ids: Collection[str]) -> dict[str, PortConversion]:
     query = select(PortConversion).where(PortConversion.operation_id.in_(operation_ids))
     return {row.operation_id: row for row in tx.session.scalars(query) if row.operation_id}

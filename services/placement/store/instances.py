@@ -182,6 +182,13 @@ def free_node_addresses(tx: Transaction, of: Port, keep: UUID | None = None) -> 
     tx.session.expire(of, ["node_addresses"])
 
 
+def remove(tx: Transaction, instance: Instance) -> None:
+    """Delete an instance with its port. Node-bound addresses go first: the ORM cannot sort keys of both families."""
+    tx.session.execute(delete(NodeAddress).where(NodeAddress.port_id == instance.port.id))
+    tx.session.expire(instance.port, ["node_addresses"])
+    tx.session.delete(instance)
+
+
 def homes(tx: Transaction, prefixes: Sequence[Prefix]) -> dict[Prefix, UUID]:
     """Of those that are carried prefixes, the node whose own prefix each is a part of."""
     if not prefixes:
