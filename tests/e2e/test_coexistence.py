@@ -158,4 +158,4 @@ def test_everybody_meets_as_the_table_says(site: LocalSite, guests: Guests, logs
             outcome = seen[number] if number in answered else "one-way"
         if outcome != cell.expected:
             differ.append(f"{cell}: {outcome}, not {cell.expected}")
-    assert differ == []
+    assert not differ, "\n".join(differ)

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from dataplane.entries import Anchor
-from services.netagent import wire as agent_wire
 from services.placement.conversion.observer import WRONG_TENANT
 from tests.functional.controller import Controller, Fleet, running
 from tests.functional.ledger import Ledger, ok, problem
@@ -108,11 +107,10 @@ def test_more_failures_than_may_be_pause_it(cloud: Controller) -> None:
 def test_a_packet_at_a_wrong_guests_link_pauses_it(cloud: Controller) -> None:
     guests(cloud, 2)
     hypervisor = cloud.fleet["hypervisor-2"]
-    counted = dict(hypervisor.seen.packets)
-    hypervisor.seen = agent_wire.Observed(reverse_path={}, packets=counted | {WRONG_TENANT: 3})
+    hypervisor.seen.packets[WRONG_TENANT] = 3
     planned = plan(cloud)
     to_canary(cloud, planned)  # what was counted before is not its doing
-    hypervisor.seen = agent_wire.Observed(reverse_path={}, packets=counted | {WRONG_TENANT: 4})
+    hypervisor.seen.packets[WRONG_TENANT] = 4
     paused = settled(cloud, planned)
     assert (paused["phase"], codes(paused)) == ("canary", ["conversion.wrong_tenant"])
     assert "hypervisor-2" in paused["paused"][0]["text"]

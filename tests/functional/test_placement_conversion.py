@@ -90,7 +90,9 @@ def test_a_converted_instance_is_deleted_with_all_that_it_held(cloud: Controller
     before = kernels(cloud)
     web = cloud.instance("web", mode="nat", allocate=["ipv4"])
     run(cloud, web, "convert")
-    assert cloud.act(web, "delete", who="red")["state"] == "succeeded"
+    operation = ok(cloud.request("red", "DELETE", f"/instances/{web['id']}"))
+    cloud.settle()
+    assert cloud.operation(operation)["state"] == "succeeded"
     assert kernels(cloud) == before
     assert cloud.contents()["node_address"] == []
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from services.netagent import wire as agent_wire
+from services.netagent.wire import ReversePath
 from services.placement import bells
 from services.placement.conversion.phases import FORWARD
 from tests.functional.controller import Controller, running
@@ -103,8 +103,7 @@ def private(instance: Any) -> str:
 
 def test_what_blocks_is_named_with_its_remedy_and_tried_again_in_the_tail(cloud: Controller) -> None:
     guests(cloud, 2)
-    strict = agent_wire.Observed(reverse_path={"uplink": "strict"}, packets={})
-    cloud.fleet["edge"].seen = strict
+    cloud.fleet["edge"].seen.reverse_path["uplink"] = ReversePath.STRICT
     planned = plan(cloud)
     blocks = [
         one["reason"]["code"] for port in planned["planned"] for one in port["findings"] if one["effect"] == "blocks"
@@ -119,7 +118,7 @@ def test_what_blocks_is_named_with_its_remedy_and_tried_again_in_the_tail(cloud:
         assert "rp_filter" in port["reasons"][0]["remedy"]
     assert set(modes(cloud).values()) == {"nat"}
 
-    cloud.fleet["edge"].seen = agent_wire.Observed(reverse_path={"uplink": "loose"}, packets={})
+    cloud.fleet["edge"].seen.reverse_path["uplink"] = ReversePath.LOOSE
     done = say(cloud, planned, "resume")
     assert (done["phase"], done["ports"]) == ("done", {"verified": 2})
 

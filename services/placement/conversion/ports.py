@@ -77,12 +77,17 @@ class PortConversions:
             if self._asked_for[batch] > 1:
                 return
         asked = 1
-        while asked:
-            self._take(batch)
+        try:
+            while asked:
+                self._take(batch)
+                with self._lock:
+                    asked = self._asked_for[batch] = min(1, self._asked_for[batch] - 1)
+                    if not asked:
+                        del self._asked_for[batch]
+        except BaseException:
             with self._lock:
-                asked = self._asked_for[batch] = min(1, self._asked_for[batch] - 1)
-                if not asked:
-                    del self._asked_for[batch]
+                del self._asked_for[batch]  # the next wake-up takes it
+            raise
 
     def _take(self, batch: Batch) -> None:
         after: UUID | None = None
