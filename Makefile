@@ -26,6 +26,10 @@ $(INSTALLED): requirements.lock pyproject.toml
 demo: setup ## Start a cloud on this machine, tour it with real packets, and take it down (root)
 	@$(BIN)/godwit cloud demo
 
+.PHONY: convert-demo
+convert-demo: setup ## Take a zone off the central NAT with real packets, half-way back, and to the end (root)
+	@$(BIN)/godwit cloud convert-demo
+
 .PHONY: cloud
 cloud: setup ## Start a cloud on this machine and leave it running (root)
 	@$(BIN)/godwit cloud up

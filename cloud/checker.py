@@ -11,7 +11,7 @@ import itertools
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,8 @@ TOLERANCE_MS = 0.002  # figures are written with three decimals
 SECOND = 10**9
 
 Figure = tuple[float, int]
+Parts = tuple[tuple[tuple[str, ...], Callable[[], dict[str, Figure]]], ...]
+"""Keys of figures, and what counts them."""
 
 
 class Unsound(Exception):
@@ -68,6 +70,8 @@ def sends_and_answers(path: Path) -> dict[int, tuple[dict[int, int], list[tuple[
                 sends[int(sequence)] = int(at)
             case ("r", target, sequence, at, responder):
                 targets[int(target)][1].append((int(sequence), int(at), responder))
+            case ("w", _, _, _, _):
+                continue  # not whom it was sent to
             case _:
                 raise Unsound(f"{path.name}: cannot read {' '.join(row)!r}")
     for sends, answers in targets.values():
@@ -141,9 +145,17 @@ def check_move(logs: Path, name: str) -> dict[str, Figure]:
 
 
 def check_connection(path: Path) -> None:
-    kinds = Counter(row[0] for row in load(path, "tcp")[1])
-    if kinds["x"] or not kinds["s"] or kinds["s"] != kinds["r"]:
+    if broken_connections(path)[0]:
         raise Unsound(f"{path.name}: the connection did not survive")
+
+
+def broken_connections(path: Path) -> Figure:
+    """How many did not survive, of how many."""
+    header, rows = load(path, "tcp")
+    lines = Counter(row[:2] for row in rows)
+    numbers = [str(number) for number in range(len(header["targets"]))]
+    broken = [n for n in numbers if lines["x", n] or not lines["s", n] or lines["s", n] != lines["r", n]]
+    return len(broken), len(numbers)
 
 
 # --- re-attachments --------------------------------------------------------------------------------------------------
@@ -206,13 +218,18 @@ def check_flows(logs: Path, name: str) -> Figure:
 
 def recomputed(logs: Path) -> Iterator[tuple[str, Figure | str]]:
     """Each key with its figure, or with the reason why the logs do not yield one."""
-    parts: tuple[tuple[tuple[str, ...], Callable[[], dict[str, Figure]]], ...] = (
+    parts: Parts = (
         (KEYS[0:2], lambda: check_move(logs, "nat_move")),
         (KEYS[2:4], lambda: check_move(logs, "routed_move")),
         (KEYS[4:7], lambda: check_reattach(logs)),
         (KEYS[7:8], lambda: {KEYS[7]: check_flows(logs, "isolated")}),
         (KEYS[8:9], lambda: {KEYS[8]: check_flows(logs, "isolated_control")}),
     )
+    yield from counted(parts)
+
+
+def counted(parts: Parts) -> Iterator[tuple[str, Figure | str]]:
+    """What each part's logs yield, or for all of its keys why they do not."""
     for keys, figures in parts:
         try:
             yield from figures().items()
@@ -220,7 +237,10 @@ def recomputed(logs: Path) -> Iterator[tuple[str, Figure | str]]:
             yield from ((key, f"cannot be counted: {error}") for key in keys)
 
 
-def differences(report: Path) -> list[str]:
+Recompute = Callable[[Path], Iterator[tuple[str, Figure | str]]]
+
+
+def differences(report: Path, keys: Sequence[str] = KEYS, recompute: Recompute = recomputed) -> list[str]:
     """One line for each figure of `report` that its raw logs do not bear out. Raises Unsound without a report."""
     try:
         claimed = json.loads(report.read_text())
@@ -228,8 +248,8 @@ def differences(report: Path) -> list[str]:
         raise Unsound(f"{report} cannot be read: {error}") from error
     if not isinstance(claimed, dict):
         raise Unsound(f"{report} holds no figures")
-    found = [f"{key}: an unknown figure" for key in claimed if key not in KEYS]
-    for key, figure in recomputed(report.with_suffix("")):
+    found = [f"{key}: an unknown figure" for key in claimed if key not in keys]
+    for key, figure in recompute(report.with_suffix("")):
         entry = claimed.get(key)
         if isinstance(figure, str):
             found.append(f"{key}: {figure}")
@@ -242,19 +262,19 @@ def differences(report: Path) -> list[str]:
     return found
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str], keys: Sequence[str] = KEYS, recompute: Recompute = recomputed) -> int:
     if len(arguments) != 1:
         print("usage: python -m cloud.checker build/demo.json", file=sys.stderr)
         return 2
     try:
-        found = differences(Path(arguments[0]))
+        found = differences(Path(arguments[0]), keys, recompute)
     except Unsound as error:
         print(error, file=sys.stderr)
         return 2
     for line in found:
         print(line, file=sys.stderr)
     if not found:
-        print(f"{len(KEYS)} figures follow from the raw logs")
+        print(f"{len(keys)} figures follow from the raw logs")
     return 1 if found else 0
 
 

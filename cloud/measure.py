@@ -271,13 +271,21 @@ class Connection:
     longest_stall_ms: float
 
 
-def connection(log: RawLog) -> Connection:
-    """From a `tcp` log. It survived if nothing ended it and every line came back."""
-    sent = {int(sequence): int(at_ns) for sequence, at_ns in log.of("s", 2)}
-    back = {int(sequence): int(at_ns) for sequence, at_ns in log.of("r", 2)}
-    ended = any(True for _ in log.of("x", 2))
+def connections(log: RawLog) -> list[Connection]:
+    """From a `tcp` log, in the order of its targets. One survived if nothing ended it and every line came back."""
+    count = len(log.header["targets"])
+    sent: list[dict[int, int]] = [{} for _ in range(count)]
+    back: list[dict[int, int]] = [{} for _ in range(count)]
+    for letter, times in (("s", sent), ("r", back)):
+        for number, sequence, at_ns in log.of(letter, 3):
+            times[int(number)][int(sequence)] = int(at_ns)
+    ended = {int(number) for number, _, _ in log.of("x", 3)}
+    return [_connection(sent[number], back[number], number in ended) for number in range(count)]
+
+
+def _connection(sent: Mapping[int, int], back: Mapping[int, int], ended: bool) -> Connection:
     stall_ns = max((at_ns - sent[sequence] for sequence, at_ns in back.items()), default=0)
-    return Connection(not ended and bool(sent) and set(sent) == set(back), len(sent), stall_ns / 1e6)
+    return Connection(not ended and bool(sent) and sent.keys() == back.keys(), len(sent), stall_ns / 1e6)
 
 
 def arrived(sent: Iterable[RawLog], seen: Iterable[RawLog]) -> tuple[int, int]:

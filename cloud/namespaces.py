@@ -88,11 +88,12 @@ def _setns(fd: int) -> None:
 
 
 @contextmanager
-def entered(namespace: str) -> Iterator[None]:
-    """The calling thread, and the processes it starts, are in `namespace`."""
+def entered(namespace: str | Path) -> Iterator[None]:
+    """The calling thread, and the processes it starts, are in `namespace`: a name, or the file it is mounted on."""
     home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        there = os.open(path(namespace), os.O_RDONLY | os.O_CLOEXEC)
+        file = namespace if isinstance(namespace, Path) else path(namespace)
+        there = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
         try:
             _setns(there)
         finally:

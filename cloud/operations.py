@@ -11,6 +11,7 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import httpx
@@ -200,10 +201,10 @@ def token(
     return Signer.from_file(key).sign(Principal(subject, project, frozenset(roles)), list(audience), lifetime_s)
 
 
-def exec_argv(name: str, where: str, argv: Sequence[str]) -> list[str]:
-    """The command that runs `argv` inside `internet`, a node, `control`, or a guest by its instance name.
+def network_of(name: str, where: str) -> Path:
+    """The file of the network namespace of `internet`, a node, `control`, or a guest by its instance name.
 
-    Raises NotFound, also when the place's namespace is gone.
+    Raises NotFound, also when the namespace is gone.
     """
     require_root("exec", name)
     plan = state.load(name).plan
@@ -218,7 +219,12 @@ def exec_argv(name: str, where: str, argv: Sequence[str]) -> list[str]:
         raise NotFound(f"cloud {name} has no node or guest {where}; there are {', '.join(known + there)}")
     if not os.path.ismount(network):
         raise NotFound(f"{where} of cloud {name} is not there; heal the cloud with: godwit cloud up {name}")
-    return ["nsenter", f"--net={network}", "--", *argv]
+    return network
+
+
+def exec_argv(name: str, where: str, argv: Sequence[str]) -> list[str]:
+    """The command that runs `argv` in a place. Raises NotFound as `network_of` does."""
+    return ["nsenter", f"--net={network_of(name, where)}", "--", *argv]
 
 
 def execute(name: str, where: str, argv: Sequence[str]) -> int:

@@ -8,13 +8,21 @@ is refused. All times are CLOCK_MONOTONIC nanoseconds of one machine, which its 
 |---|---|---|
 | `probe` | `s TARGET SEQ NS` | probe SEQ was handed to the kernel for the TARGETth address |
 | | `r TARGET SEQ NS RESPONDER` | its answer arrived (kernel's receive time); RESPONDER: who answered, or `-` |
-| `tcp` | `s SEQ NS`, `r SEQ NS` | a line was written, its echo read; `x NS REASON`: the connection ended |
+| | `w TARGET SEQ NS ADDRESS` | it was answered from ADDRESS, which was not asked: it had reached a wrong guest |
+| `tcp` | `s CONNECTION SEQ NS` | a line was written to the CONNECTIONth target |
+| | `r CONNECTION SEQ NS` | its echo was read; `x CONNECTION NS REASON`: the connection ended |
 | `legs` | `l LINK RX TX NS` | a hypervisor's packet counters of a guest's link: from the guest, to the guest |
 | `sent` | `s FLOW SEQ NS` | a packet left a sender for FLOW |
 | `seen` | `r FLOW SEQ NS LINK` | a packet of FLOW arrived on LINK |
 | `heard` | `r CALL PROTOCOL SOURCE` | CALL arrived from that address |
 | `called` | `r CALL` | CALL was answered |
 | `events` | `e NS NAME DETAIL…` | something was asked for or observed |
+| `timelines` | `t GUEST OPERATION STEP NS` | an Operation on a guest's port reached STEP |
+| `paths` | `p GUEST BY_GATEWAYS DIRECT NS` | packets of a guest that gateways rewrote so far, and its own link; two samples |
+| `strays` | `c NODE PACKETS NS` | packets a hypervisor dropped so far at a guest's link, for they were another's |
+| `answerers` | `a ADDRESS NAME` | who answers there; `-`: nobody |
+| `ports` | `p GUEST STATE` | where a guest's port was in the end |
+| `dump` | `d …` | one row of what a cloud holds |
 """
 
 from __future__ import annotations

@@ -135,6 +135,10 @@ class LocalSite:
     def token(self, *, project: str, roles: Sequence[str], subject: str = "site") -> str:
         return operations.token(self.name, project=project, roles=roles, subject=subject)
 
+    def network(self, place: str) -> Path:
+        """The file of the place's network namespace."""
+        return operations.network_of(self.name, place)
+
     def exec(self, place: str, argv: Sequence[str], *, timeout_s: float = 30) -> subprocess.CompletedProcess[str]:
         command = operations.exec_argv(self.name, place, argv)
         return subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:  # loading it takes longer than most commands take
 
 DEFAULT_NAME = "godwit"
 DEMO_NAME = "demo"
+CONVERT_DEMO_NAME = "convert"
 
 app = typer.Typer(no_args_is_help=True, help="A whole cloud on this machine, in network namespaces. Needs root.")
 
@@ -241,6 +242,25 @@ def demo(
 
         raise typer.Exit(tour.run(stage(), report or Path("build/compose.json"), keep=keep))
     raise typer.Exit(tour.run(tour.local(wanted), report or Path("build/demo.json"), keep=keep))
+
+
+@app.command("convert-demo")
+def convert_demo(
+    name: Annotated[
+        str | None, typer.Option("--name", help="The cloud to start. Default: convert.", show_default=False)
+    ] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the cloud running afterwards.")] = False,
+    report: Annotated[Path, typer.Option(help="Where the figures go; the raw logs go beside it.")] = Path(
+        "build/convert.json"
+    ),
+) -> None:
+    """Take a zone off the central NAT with real packets, half-way back, and to the end.
+
+    Starts a cloud of its own with two zones, and ends with exit code 1 if anything fell short.
+    """
+    from cloud.conversion import demo  # not needed, and not loaded, for anything else
+
+    raise typer.Exit(demo.run(name or CONVERT_DEMO_NAME, report, keep=keep))
 
 
 def _name(context: typer.Context, given: str | None) -> str:

@@ -17,7 +17,7 @@ from cloud.control import ProcessStatus
 from cloud.operations import NETWORKS, Network, silent
 from cloud.plan import Role
 from cloud.site import StillDown, Stream
-from cloud.tour import Stage
+from cloud.tour.show import Stage
 from common.errors import NotFound
 
 _MAIN = "$(cat /proc/1/task/1/children)"  # of a container: the one child of its init
@@ -177,7 +177,7 @@ def _supervised_places() -> set[str]:
     return {GUESTS, *(node.name for node in PLAN.nodes)}
 
 
-def stage() -> Stage:
+def stage() -> Stage[ComposeSite]:
     """For a tour."""
     return Stage(
         NAME,

@@ -1,4 +1,4 @@
 """The processes that send probes and count what arrives; each runs inside one network namespace.
 
-They import nothing but the standard library, so that they start fast, and write raw logs (`cloud.rawlog`).
+They import little but the standard library, so that they start fast, and write raw logs (`cloud.rawlog`).
 """

@@ -11,6 +11,7 @@ import sys
 
 from cloud.probe import echo, flows, legs, meet, tcp, udp
 from cloud.probe.clock import Stop
+from cloud.probe.target import Target
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -28,10 +29,11 @@ def _parser() -> argparse.ArgumentParser:
         return one
 
     probes = kind("udp", "echo probes to each address", 1_000)
-    probes.add_argument("addresses", nargs="+")
+    probes.add_argument("targets", nargs="+", type=Target.parse, help="ADDRESS or NETWORK=ADDRESS, asked from there")
+    probes.add_argument("--idle-us", type=int, default=0, help="microseconds between probes to who is not attended to")
     probes.add_argument("--port", type=int, default=udp.ECHO_PORT)
-    connection = kind("tcp", "one TCP connection to an echo server", 5_000)
-    connection.add_argument("address")
+    connection = kind("tcp", "TCP connections to echo servers", 5_000)
+    connection.add_argument("targets", nargs="+", type=Target.parse, help="ADDRESS or NETWORK=ADDRESS")
     connection.add_argument("--port", type=int, default=udp.ECHO_PORT)
     links = kind("legs", "packet counters of guest links", 20_000)
     links.add_argument("--prefix", default="g", help="link names to sample")
@@ -62,9 +64,9 @@ def main(argv: list[str] | None = None) -> int:
             case "echo-tcp":
                 echo.run_tcp(args.port, stop)
             case "udp":
-                udp.run(args.addresses, args.interval_us, stop, args.port)
+                udp.run(args.targets, args.interval_us, stop, args.port, args.idle_us)
             case "tcp":
-                tcp.run(args.address, args.interval_us, stop, args.port)
+                tcp.run(args.targets, args.interval_us, stop, args.port)
             case "legs":
                 legs.run(args.prefix, args.interval_us, stop)
             case "send":

@@ -32,9 +32,13 @@ def be_punctual() -> str:
 
 
 class Stop:
-    """Set by SIGTERM or SIGINT, by the end of standard input when asked to watch it, or by a deadline in seconds."""
+    """Set by SIGTERM or SIGINT, by the end of standard input when asked to watch it, or by a deadline in seconds.
+
+    What else comes on a watched standard input is kept for `heard`.
+    """
 
     def __init__(self, seconds: float | None, watch_stdin: bool) -> None:
+        self._heard = b""
         self._deadline_ns = None if seconds is None else time.monotonic_ns() + int(seconds * 1e9)
         self._asked = False
         self._stdin = select.poll() if watch_stdin else None
@@ -47,9 +51,18 @@ class Stop:
         self._asked = True
 
     def due(self, now_ns: int) -> bool:
-        if self._stdin is not None and self._stdin.poll(0) and not os.read(sys.stdin.fileno(), 4096):
-            self._asked = True
+        if self._stdin is not None and self._stdin.poll(0):
+            data = os.read(sys.stdin.fileno(), 65536)
+            self._heard += data
+            self._asked = self._asked or not data
         return self._asked or (self._deadline_ns is not None and now_ns >= self._deadline_ns)
+
+    def heard(self) -> list[str]:
+        """Whole lines that have come since last asked."""
+        if not self._heard:
+            return []
+        *lines, self._heard = self._heard.split(b"\n")
+        return [line.decode() for line in lines]
 
 
 class Pace:

@@ -1,20 +1,23 @@
-"""One long-lived TCP connection to an echo server: numbered lines out, the same lines back."""
+"""Long-lived TCP connections to echo servers: numbered lines out, the same lines back."""
 
 from __future__ import annotations
 
 import select
 import socket
 import time
+from collections.abc import Sequence
 
 from cloud import rawlog
 from cloud.probe.clock import Pace, Stop, be_punctual, say_ready
+from cloud.probe.target import Target
 from cloud.probe.udp import ECHO_PORT, LINGER_NS
 
 
 class Connection:
-    """The connection and its records so far. Raises OSError if it cannot be made within `timeout_s`."""
+    """The NUMBERth connection and its records so far. Raises OSError if it cannot be made within `timeout_s`."""
 
-    def __init__(self, address: str, port: int, timeout_s: float) -> None:
+    def __init__(self, number: int, address: str, port: int, timeout_s: float) -> None:
+        self.number = number
         self.records: list[str] = []
         self.alive = True
         self._next = 0
@@ -29,7 +32,7 @@ class Connection:
         if not self.alive:
             return
         self._unsent += b"%d\n" % self._next
-        self.records.append(f"s {self._next} {time.monotonic_ns()}")
+        self.records.append(f"s {self.number} {self._next} {time.monotonic_ns()}")
         self._next += 1
         try:
             self._unsent = self._unsent[self._socket.send(self._unsent) :]
@@ -50,25 +53,31 @@ class Connection:
                 return
             now_ns = time.monotonic_ns()
             *lines, self._buffer = (self._buffer + data).split(b"\n")
-            self.records += [f"r {int(line)} {now_ns}" for line in lines if line.strip().isdigit()]
+            self.records += [f"r {self.number} {int(line)} {now_ns}" for line in lines if line.strip().isdigit()]
 
     def _end(self, reason: str) -> None:
         self.alive = False
-        self.records.append(f"x {time.monotonic_ns()} {reason}")
+        self.records.append(f"x {self.number} {time.monotonic_ns()} {reason}")
 
 
-def run(address: str, interval_us: int, stop: Stop, port: int = ECHO_PORT) -> None:
-    """Keep the connection busy until `stop` is due, wait for the last echoes, tell the raw log."""
-    connection = Connection(address, port, timeout_s=5.0)
+def run(targets: Sequence[Target], interval_us: int, stop: Stop, port: int = ECHO_PORT) -> None:
+    """Keep a connection to each target busy until `stop` is due, wait for the last echoes, tell the raw log."""
+    connections = [
+        target.reach(lambda address, number=number: Connection(number, address, port, timeout_s=5.0))  # type: ignore[misc]
+        for number, target in enumerate(targets)
+    ]
     be_punctual()
     pace = Pace(interval_us * 1000)
     say_ready()
     while not stop.due(time.monotonic_ns()):
         pace.wait()
-        connection.send()
-        connection.receive()
+        for connection in connections:
+            connection.send()
+            connection.receive()
     end_ns = time.monotonic_ns() + LINGER_NS
     while time.monotonic_ns() < end_ns:
         pace.wait()
-        connection.receive()
-    rawlog.tell("tcp", {"target": address, "interval_us": interval_us}, connection.records)
+        for connection in connections:
+            connection.receive()
+    header = {"targets": [target.address for target in targets], "interval_us": interval_us}
+    rawlog.tell("tcp", header, [record for connection in connections for record in connection.records])

@@ -78,6 +78,12 @@ class Customer:
     def address(self, fip_id: UUID) -> ipam.FlexibleIP:
         return answer(get_flexible_ip.sync_detailed(fip_id, client=self.api.ipam))
 
+    def addresses(self, project: str) -> list[ipam.FlexibleIP]:
+        """All that a project holds."""
+        return every(
+            lambda cursor: answer(list_flexible_ips.sync_detailed(client=self.api.ipam, cursor=cursor, project=project))
+        )
+
     def attach(self, fip: ipam.FlexibleIP, to: placement.Instance) -> ipam.Operation:
         body = ipam.Attach(target=target(to))
         return answer(attach_flexible_ip.sync_detailed(fip.id, client=self.api.ipam, body=body))
@@ -112,6 +118,10 @@ class Customer:
         )
         operation = answer(create_instance.sync_detailed(client=self.api.placement, body=body))
         return self.changed(operation)
+
+    def instances(self) -> list[placement.Instance]:
+        """All that this customer may see."""
+        return every(lambda cursor: answer(list_instances.sync_detailed(client=self.api.placement, cursor=cursor)))
 
     def instance(self, instance_id: UUID) -> placement.Instance:
         return answer(get_instance.sync_detailed(instance_id, client=self.api.placement))
@@ -153,13 +163,10 @@ class Customer:
 
     def clean(self, project: str) -> None:
         """Delete all instances and release all addresses of `project`: what an earlier tour left."""
-        for one in every(lambda cursor: answer(list_instances.sync_detailed(client=self.api.placement, cursor=cursor))):
+        for one in self.instances():
             if one.project == project:
                 self.done(self.delete(one))
-        held = every(
-            lambda cursor: answer(list_flexible_ips.sync_detailed(client=self.api.ipam, cursor=cursor, project=project))
-        )
-        for fip in held:
+        for fip in self.addresses(project):
             if fip.state.value == "attached":
                 self.done(self.detach(fip))
             if fip.state.value != "quarantined":

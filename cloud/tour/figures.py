@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from cloud import measure
 from cloud.measure import Loss, Repetition
+from cloud.tour.show import Figure
 
-Figure = tuple[float, int]
 MOST_NAT_GAP_MS = 100.0
 
 
@@ -44,7 +43,7 @@ def figures(found: Measured) -> dict[str, Figure]:
     return table
 
 
-def shortfalls(table: dict[str, Figure]) -> list[str]:
+def shortfalls(table: Mapping[str, Figure]) -> list[str]:
     """What is not as promised, a line each."""
     found = []
     if table.get("nat_move_gap_ms", (0.0, 0))[0] > MOST_NAT_GAP_MS:
@@ -56,11 +55,6 @@ def shortfalls(table: dict[str, Figure]) -> list[str]:
     if table.get("isolated_control_packets", (1, 0))[0] == 0:
         found.append("the control saw no packets, so the zero beside it says nothing")
     return found
-
-
-def write(report: Path, table: dict[str, Figure]) -> None:
-    entries = {key: {"value": value, "n": n} for key, (value, n) in table.items()}
-    report.write_text(json.dumps(entries, indent=2) + "\n")
 
 
 def row(key: str, figure: Figure) -> list[str]:

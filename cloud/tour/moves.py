@@ -62,7 +62,7 @@ def measured_move(
         reasons = doubts(logs, name)
         if not reasons:
             probes = measure.tracks(rawlog.read(logs / f"{name}.probe", "probe"))
-            connection = measure.connection(rawlog.read(logs / f"{name}.tcp", "tcp")) if tcp_to else None
+            connection = measure.connections(rawlog.read(logs / f"{name}.tcp", "tcp"))[0] if tcp_to else None
             return Moved(one, measure.total(measure.loss(track) for track in probes), connection)
         again = "measuring again" if attempt < TRIES else "giving up"
         story.say(f"that does not count, {again}: {'; '.join(reasons)}")

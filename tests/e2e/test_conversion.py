@@ -59,7 +59,8 @@ def test_a_conversion_there_and_back_loses_nothing(
         loss = measure.loss(track)
         assert loss.sent > 4500
         assert (track.address, loss.lost, loss.duplicates) == (track.address, 0, 0)
-    assert measure.connection(rawlog.read(logs / "convert.tcp", "tcp")).survived
+    (connection,) = measure.connections(rawlog.read(logs / "convert.tcp", "tcp"))
+    assert connection.survived
 
 
 def test_the_path_really_changes_and_changes_back(site: LocalSite, customer: Customer, project: str) -> None:

@@ -16,6 +16,7 @@ from godwit_client.placement.models import Instance, Mode
 from redis import Redis
 
 from cloud import measure, operations, processes, rawlog, state
+from cloud.conversion import sabotage
 from cloud.plan import Plan
 from cloud.site import LocalSite
 from cloud.tour.customer import Customer, hosts, link_name
@@ -169,29 +170,13 @@ def test_a_route_removed_behind_the_agents_back_comes_back(table: str, version: 
     eventually(lambda: answers(village.site, hosts(one, version)[0]), "the address answers")
 
 
-FLIP = """
-import sys
-from ipaddress import IPv4Address
-from pathlib import Path
-from dataplane.entries import Inbound
-from dataplane.nat import Nat, NatInbound
-pins, cache, public, private = sys.argv[1:]
-table = NatInbound(Nat(Path(pins), Path(cache)))
-wrong = Inbound(IPv4Address(public), IPv4Address(private))
-table.put(wrong)
-assert table.observe([wrong.public])[wrong.public] == wrong
-"""
-
-
 def test_a_flipped_nat_entry_is_seen_and_flipped_back(village: Village) -> None:
     site, gateways = village.site, village.site.nodes("gateway")
     public = village.untouched[0]
     assert answers(site, public)
     before = {node: site.log(site.agent(node)).count("node.drifted") for node in gateways}
     for node in gateways:
-        pins, cache = str(site.paths.bpf / node), str(site.paths.data / "build")
-        flipped = site.exec(node, [site.python, "-c", FLIP, pins, cache, public, "10.255.255.254"])
-        assert flipped.returncode == 0, flipped.stderr
+        sabotage.flip(site, node, public, "10.255.255.254")
     assert not answers(site, public)
     eventually(lambda: answers(site, public), f"{public} answers again")
     for node in gateways:

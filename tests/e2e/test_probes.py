@@ -3,44 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from ipaddress import ip_address
-from typing import TypeVar
 
 from godwit_client.placement.models import Mode
 
-from cloud.namespaces import entered
-from cloud.pki import PLACEMENT, Pki
+from cloud.agents import ask
 from cloud.site import LocalSite
 from cloud.tour.customer import Customer, hosts
-from common.auth import Principal, Signer
-from services.netagent.client import AgentClient, Dial
 from services.netagent.wire import ProbeTarget
-
-T = TypeVar("T")
 
 PATIENCE_S = 20.0  # until a guest has booted
 
 
-def ask(site: LocalSite, name: str, question: Callable[[AgentClient], T]) -> T:
-    """Ask a node's agent, as placement does."""
-    node, pki = site.plan.node(name), Pki(site.paths.pki)
-    signer = Signer.from_file(pki.signing_key(PLACEMENT))
-    token = signer.sign(Principal("placement", "", frozenset({"service"})), [f"node/{node.id}"])
-    identity = pki.placement
-    client = AgentClient(
-        Dial(node.agent_url, node.id, lambda: token, identity.certificate, identity.key, pki.nodes.certificate)
-    )
-    try:
-        with entered(site.plan.control):
-            return question(client)
-    finally:
-        client.close()
-
-
 def astray(site: LocalSite) -> list[int]:
     """Packets to a wrong tenant, so far, by hypervisor."""
-    observed = [ask(site, node, lambda client: client.observed()) for node in site.nodes("hypervisor")]
+    observed = [ask(site.plan, node, lambda client: client.observed()) for node in site.nodes("hypervisor")]
     return [each.packets["dropped_not_its_address"] for each in observed]
 
 
@@ -61,9 +38,9 @@ def test_the_edge_probes_guests_whatever_the_mode_of_their_ports(
     deadline = time.monotonic() + PATIENCE_S
     silent = addresses
     while silent and time.monotonic() < deadline:
-        found = ask(site, "edge", lambda client: client.probe(targets, count=5, interval_s=0.02, timeout_s=1.0))
+        found = ask(site.plan, "edge", lambda client: client.probe(targets, count=5, interval_s=0.02, timeout_s=1.0))
         silent = [str(result.address) for result in found if result.received < result.sent]
 
     assert silent == []
     assert astray(site) == before
-    assert set(ask(site, "edge", lambda client: client.observed()).reverse_path.values()) == {"off"}
+    assert set(ask(site.plan, "edge", lambda client: client.observed()).reverse_path.values()) == {"off"}

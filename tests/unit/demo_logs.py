@@ -9,6 +9,7 @@ from cloud import rawlog
 
 MS = 1_000_000
 START_NS = 50_000 * MS
+TO_ONE = {"targets": ["198.18.16.1"]}  # header of a log of one connection
 
 
 def probe_records(
@@ -65,7 +66,7 @@ def write_demo(logs: Path) -> None:
     write_probe(logs / "routed_move.probe", *(probe_records(4000, target=number) for number in range(3)))
     write_events(logs / "routed_move.events", (1990, "requested"), (2050, "realised"))
     write_legs(logs, "routed_move", {"hypervisor-1": 6000, "hypervisor-2": 5900})
-    rawlog.write(logs / "routed_move.tcp", "tcp", {}, ["s 0 1", "s 1 9", "r 0 3", "r 1 12"])
+    rawlog.write(logs / "routed_move.tcp", "tcp", TO_ONE, ["s 0 0 1", "s 0 1 9", "r 0 0 3", "r 0 1 12"])
     write_reattach(logs)
     write_flows(logs, "isolated", 0)
     write_flows(logs, "isolated_control", 42)

@@ -71,7 +71,7 @@ def one_leg(logs: Path) -> None:
 
 
 def broken_connection(logs: Path) -> None:
-    rawlog.write(logs / "routed_move.tcp", "tcp", {}, ["s 0 1", "r 0 2", "x 5 closed"])
+    rawlog.write(logs / "routed_move.tcp", "tcp", demo_logs.TO_ONE, ["s 0 0 1", "r 0 0 2", "x 0 5 closed"])
 
 
 def never_realised(logs: Path) -> None:

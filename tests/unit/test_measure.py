@@ -117,15 +117,16 @@ def test_a_percentile_of_nothing_is_refused() -> None:
 @pytest.mark.parametrize(
     ("rows", "survived"),
     [
-        (["s 0 1", "r 0 3"], True),
-        (["s 0 1", "r 0 3", "s 1 5"], False),
-        (["s 0 1", "r 0 3", "x 9 ConnectionResetError"], False),
+        (["s 0 0 1", "r 0 0 3"], True),
+        (["s 0 0 1", "r 0 0 3", "s 0 1 5"], False),
+        (["s 0 0 1", "r 0 0 3", "x 0 9 ConnectionResetError"], False),
         ([], False),
     ],
 )
 def test_a_connection_survives_if_every_line_came_back(tmp_path: Path, rows: list[str], survived: bool) -> None:
-    rawlog.write(tmp_path / "x.tcp", "tcp", {}, rows)
-    assert measure.connection(rawlog.read(tmp_path / "x.tcp", "tcp")).survived is survived
+    rawlog.write(tmp_path / "x.tcp", "tcp", demo_logs.TO_ONE, rows)
+    (connection,) = measure.connections(rawlog.read(tmp_path / "x.tcp", "tcp"))
+    assert connection.survived is survived
 
 
 def test_packets_count_once_and_not_at_their_sender(tmp_path: Path) -> None:
