@@ -18,7 +18,7 @@ is refused. All times are CLOCK_MONOTONIC nanoseconds of one machine, which its 
 | `called` | `r CALL` | CALL was answered |
 | `events` | `e NS NAME DETAIL…` | something was asked for or observed |
 | `timelines` | `t GUEST OPERATION STEP NS` | an Operation on a guest's port reached STEP |
-| `paths` | `p GUEST BY_GATEWAYS DIRECT NS` | packets of a guest that gateways rewrote so far, and its own link; two samples |
+| `paths` | `p GUEST BY_GATEWAYS DIRECT NS` | a guest's packets so far, rewritten by gateways and at its own link |
 | `strays` | `c NODE PACKETS NS` | packets a hypervisor dropped so far at a guest's link, for they were another's |
 | `answerers` | `a ADDRESS NAME` | who answers there; `-`: nobody |
 | `ports` | `p GUEST STATE` | where a guest's port was in the end |

@@ -15,9 +15,10 @@ from cloud.conversion.counters import Counters
 from cloud.conversion.guests import AT_ONCE, Guest
 from cloud.conversion.killer import FORWARD, MOVING, Killer, Timelines
 from cloud.conversion.operator import Operator, count, in_words
-from cloud.conversion.traffic import Prober, connected, probing
+from cloud.conversion.traffic import Prober, attending, connected, probing
 from cloud.site import LocalSite
 from cloud.tour.customer import Customer, OperationEnded
+from cloud.tour.show import Figure
 from cloud.tour.story import Story
 from cloud.tour.watch import Watch
 
@@ -29,10 +30,11 @@ AHEAD = 4  # ports probed on the way back before it is their turn
 KILLS_A_WAVE = 2
 BACKWARD = ("outbound", "prepared")  # where the worker is killed on the way back
 SOAK_S = 3
-PATIENCE_S = 240.0
+PATIENCE_S = 600.0  # a bound, on a busy machine
 PATH_S = 1.5  # between two samples of counters: more than ten probes to each port
 CONTROL_S = 0.5
 SETTLED_S = 1.0
+POLL_S = 0.05
 ANSWER_WITHIN_S = 20.0
 
 
@@ -48,7 +50,7 @@ class Crossing:
         self._watch = Watch()
         self._guests: list[Guest] = []
 
-    def take(self) -> dict[str, figures.Figure]:
+    def take(self) -> dict[str, Figure]:
         """All chapters, in order. Raises DomainError, Refused, Damaged."""
         others = self._boot()
         with probing(self._site, self._log("other.probe"), others, OTHERS_US):
@@ -84,7 +86,7 @@ class Crossing:
         self._story.chapter("Would a wrong tenant be seen? A wrong entry, put into the gateways' tables by hand")
         victim, wrong = self._guests[:2]
         log = self._log("wrong_entry.probe")
-        with probing(self._site, log, [victim]) as prober:
+        with attending(self._site, log, [victim]) as prober:
             prober.attend([victim])
             for gateway in self._gateways:
                 sabotage.flip(self._site, gateway, victim.public, wrong.private)
@@ -115,7 +117,7 @@ class Crossing:
         self._tell(plan)
         with (
             connected(self._site, self._log("streams.tcp"), self._guests, self._internet),
-            probing(self._site, self._log("switches.probe"), self._guests) as prober,
+            attending(self._site, self._log("switches.probe"), self._guests) as prober,
         ):
             *whole, last = self._turns(plan)
             switched = self._waves(plan, whole, prober)
@@ -181,6 +183,7 @@ class Crossing:
                     kills += 1
                 more(states(rows))
                 in_time(begun, f"wave {number}: {states(rows)}")
+                time.sleep(POLL_S)
         done = sum(row.state == PortState.VERIFIED for row in rows)
         said = f"wave {number}: {done} of {len(due)} switched in {time.monotonic() - begun:.1f} s"
         after = f", the worker killed after {' and '.join(struck)}" if struck else ""
@@ -224,6 +227,7 @@ class Crossing:
                     struck.append(stage)
                 more(in_words(conversion))
                 in_time(begun, in_words(conversion))
+                time.sleep(POLL_S)
                 rows, conversion = self._operator.ports(plan.id), self._operator.conversion(plan.id)
         took = time.monotonic() - begun
         prober.attend([])
@@ -269,7 +273,7 @@ class Crossing:
         log = self._log("reversed_order.probe")
         timelines = Timelines(self._customer)
         begun = time.monotonic()
-        with probing(self._site, log, [guest]) as prober:
+        with attending(self._site, log, [guest]) as prober:
             prober.attend([guest])
             operation = self._customer.convert(self._customer.instance(guest.id))
             self._await(guest, operation.id, timelines, "prepared", begun)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from cloud import checker
@@ -87,7 +87,7 @@ def check_losses(logs: Path) -> dict[str, Figure]:
     return {LOSSES[0]: (lost[0], sent[0]), LOSSES[1]: (lost[1], sent[1])}
 
 
-def check_pace(guest: str, times: Iterator[int], start: int, end: int) -> None:
+def check_pace(guest: str, times: Iterable[int], start: int, end: int) -> None:
     """Raises Unsound unless at least 900 probes a second were sent to it meanwhile."""
     probes = sum(start <= at <= end for at in times)
     if end - start > LONG_ENOUGH and probes * SECOND < LEAST_RATE * (end - start):
@@ -95,7 +95,7 @@ def check_pace(guest: str, times: Iterator[int], start: int, end: int) -> None:
 
 
 def check_resets(logs: Path) -> dict[str, Figure]:
-    broken = streams = 0
+    broken, streams = 0.0, 0
     for path in logs.glob("*.tcp"):
         bad, all_of_it = broken_connections(path)
         broken, streams = broken + bad, streams + all_of_it

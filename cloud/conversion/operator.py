@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from godwit_client import answer
-from godwit_client.placement import models
+from godwit_client.placement import AuthenticatedClient, models
 from godwit_client.placement.api.conversions import (
     abort_conversion,
     get_conversion,
@@ -20,6 +20,7 @@ from godwit_client.placement.api.conversions import (
     start_conversion,
 )
 from godwit_client.placement.models import Conversion, ConversionPlan, Phase, PortConversion, PortState
+from godwit_client.placement.types import UNSET
 
 from cloud.tour.customer import Customer, OperationEnded
 
@@ -72,7 +73,7 @@ class Operator:
         while True:
             page = answer(
                 list_conversion_ports.sync_detailed(
-                    conversion_id, client=self._api, limit=LARGEST_PAGE, **({"cursor": cursor} if cursor else {})
+                    conversion_id, client=self._api, limit=LARGEST_PAGE, cursor=cursor or UNSET
                 )
             )
             yield from page.items
@@ -97,7 +98,7 @@ class Operator:
         return conversion
 
     @property
-    def _api(self):  # type: ignore[no-untyped-def]
+    def _api(self) -> AuthenticatedClient:
         return self.customer.api.placement
 
 

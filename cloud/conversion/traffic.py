@@ -12,7 +12,7 @@ from cloud.probe.target import Target
 from cloud.site import LocalSite
 from cloud.tour.watch import Running
 
-IDLE_US = 100_000  # between two probes to a port that is not being switched
+SELDOM_US = 100_000  # between two probes to a port that is not being switched
 LINE_US = 100_000  # between two lines of a connection: a few hundred bit/s
 
 
@@ -31,11 +31,19 @@ class Prober:
 
 
 @contextmanager
-def probing(site: LocalSite, log: Path, guests: Sequence[Guest], idle_us: int = IDLE_US) -> Iterator[Prober]:
+def attending(site: LocalSite, log: Path, guests: Sequence[Guest]) -> Iterator[Prober]:
     """Probes to all addresses of `guests`, those within the zone too, until the block is left."""
     asked = arguments(targets(site, guests))
-    with Running(site, "internet", "udp", "--idle-us", str(idle_us), *asked, log=log) as process:
+    with Running(site, "internet", "udp", "--idle-us", str(SELDOM_US), *asked, log=log) as process:
         yield Prober(process)
+
+
+@contextmanager
+def probing(site: LocalSite, log: Path, guests: Sequence[Guest], interval_us: int = SELDOM_US) -> Iterator[None]:
+    """The same, all alike."""
+    asked = arguments(targets(site, guests))
+    with Running(site, "internet", "udp", "--interval-us", str(interval_us), *asked, log=log):
+        yield
 
 
 @contextmanager

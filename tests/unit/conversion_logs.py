@@ -13,7 +13,7 @@ ABORTED = 3000  # by the number of the probe that was sent then, one a milliseco
 STEPS = ("nat", "checked", "prepared", "announced", "outbound", "switched", "verified", "done")
 BACK = ("switched", "outbound", "announced", "prepared", "checked", "nat", "done")
 
-FIGURES = {
+FIGURES: dict[str, dict[str, float]] = {
     "ports": {"value": 2, "n": 2},
     "fabric_lost_packets": {"value": 0, "n": 6000},
     "rollback_lost_packets": {"value": 0, "n": 6000},

@@ -225,7 +225,7 @@ def _facts(tx: Transaction, conversion: Conversion, outside: Outside) -> ZoneFac
         else None,
         nat_ports=conversions.count_in(tx, conversion.zone, modes.NAT) if phase is Phase.TAIL else 0,
         mappings=conversions.mappings(tx, conversion.zone) if phase is Phase.TAIL else 0,
-        unadopted=len(_to_adopt(tx, conversion)) if phase is Phase.TAIL else 0,
+        unadopted=len(_to_adopt(tx, conversion)) + conversions.moving(tx, conversion.id) if phase is Phase.TAIL else 0,
         reverting=conversions.unreverted(tx, conversion.zone) if phase is Phase.ABORTING else 0,
         stale_nodes=[node.name for node in members if _stale(node)],
         nodes=len(members),
