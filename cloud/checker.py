@@ -40,6 +40,12 @@ class Unsound(Exception):
 
 def load(path: Path, kind: str) -> tuple[dict[str, Any], list[tuple[str, ...]]]:
     """Header and records of a raw log. Raises Unsound unless it is whole."""
+    header, rows = lines_of(path, kind)
+    return header, [tuple(row.split()) for row in rows]
+
+
+def lines_of(path: Path, kind: str) -> tuple[dict[str, Any], list[str]]:
+    """The same with records as they stand there, for a log that is long."""
     try:
         head, *rows = path.read_text("ascii").splitlines()
         header: dict[str, Any] = json.loads(head)
@@ -49,7 +55,7 @@ def load(path: Path, kind: str) -> tuple[dict[str, Any], list[tuple[str, ...]]]:
         raise Unsound(f"{path.name} is no raw log: {error or type(error).__name__}") from error
     if not whole:
         raise Unsound(f"{path.name} is cut short, altered, or not a {kind} log")
-    return header, [tuple(row.split()) for row in rows]
+    return header, rows
 
 
 # --- moves -----------------------------------------------------------------------------------------------------------
@@ -57,23 +63,23 @@ def load(path: Path, kind: str) -> tuple[dict[str, Any], list[tuple[str, ...]]]:
 
 def sends_and_answers(path: Path) -> dict[int, tuple[dict[int, int], list[tuple[int, int, str]]]]:
     """By target: send time of each sequence number, and the answers (sequence number, time, responder)."""
-    header, rows = load(path, "probe")
+    header, rows = lines_of(path, "probe")
     targets: dict[int, tuple[dict[int, int], list[tuple[int, int, str]]]] = {
         number: ({}, []) for number in range(len(header["targets"]))
     }
     for row in rows:
-        match row:
-            case ("s", target, sequence, at):
+        match row.split():
+            case ["s", target, sequence, at]:
                 sends = targets[int(target)][0]
                 if int(sequence) in sends:
                     raise Unsound(f"{path.name}: probe {sequence} was sent twice")
                 sends[int(sequence)] = int(at)
-            case ("r", target, sequence, at, responder):
+            case ["r", target, sequence, at, responder]:
                 targets[int(target)][1].append((int(sequence), int(at), responder))
-            case ("w", _, _, _, _):
+            case ["w", _, _, _, _]:
                 continue  # not whom it was sent to
             case _:
-                raise Unsound(f"{path.name}: cannot read {' '.join(row)!r}")
+                raise Unsound(f"{path.name}: cannot read {row!r}")
     for sends, answers in targets.values():
         if sorted(sends) != list(range(len(sends))):
             raise Unsound(f"{path.name}: sequence numbers are missing")

@@ -317,7 +317,7 @@ def flows_missing(sent: Iterable[RawLog], seen: Iterable[RawLog]) -> list[int]:
     missing = []
     for log in sent:
         for flow in log.header["flows"]:
-            only = RawLog({"flows": [flow]}, [row for row in log.records if row[1] == str(flow["number"])])
+            only = RawLog({"flows": [flow]}, [line for line in log.lines if line.split(" ")[1] == str(flow["number"])])
             if arrived([only], logs)[0] == 0:
                 missing.append(int(flow["number"]))
     return sorted(missing)

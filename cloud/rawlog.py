@@ -43,17 +43,23 @@ class Damaged(Exception):
 
 @dataclass(frozen=True, slots=True)
 class RawLog:
-    """A log as read back: its header, and its records split into fields."""
+    """A log as read back: its header, and its records, a line each."""
 
     header: Mapping[str, Any]
-    records: list[list[str]]
+    lines: list[str]
+
+    @property
+    def records(self) -> Iterator[list[str]]:
+        """Split into fields, letter first."""
+        return (line.split(" ") for line in self.lines)
 
     def of(self, letter: str, fields: int) -> Iterator[list[str]]:
         """The fields of each record that starts with `letter`. Raises Damaged where their number is another."""
-        for record in self.records:
-            if record[0] == letter:
+        for line in self.lines:
+            if line.startswith(f"{letter} "):
+                record = line.split(" ")
                 if len(record) != fields + 1:
-                    raise Damaged(f"record {' '.join(record)!r} has {len(record) - 1} fields instead of {fields}")
+                    raise Damaged(f"record {line!r} has {len(record) - 1} fields instead of {fields}")
                 yield record[1:]
 
 
@@ -100,4 +106,4 @@ def parse(lines: list[str], kind: str, name: str = "log") -> RawLog:
         raise Damaged(f"{name}: not a {kind} log of version {VERSION}")
     if lines[-1] != f"end {len(lines) - 2}":
         raise Damaged(f"{name}: cut short or altered: {len(lines) - 2} records, and it ends in {lines[-1]!r}")
-    return RawLog(header, [line.split(" ") for line in lines[1:-1]])
+    return RawLog(header, lines[1:-1])

@@ -247,7 +247,7 @@ class Crossing:
     def _compare(self) -> None:
         dump.write(self._site, self._customer, PROJECT, self._log("after.dump"))
         different = figures.differences(self._log("before.dump"), self._log("after.dump"))
-        lines = len(rawlog.read(self._log("before.dump"), "dump").records)
+        lines = len(rawlog.read(self._log("before.dump"), "dump").lines)
         self._story.check(not different, f"everything is as it was: {len(different)} of {lines} rows differ")
         for line in different[:10]:
             self._story.say(line)
@@ -286,7 +286,7 @@ class Crossing:
                 early = timelines.reached("outbound")
             finally:
                 self._site.kill(edge, "SIGCONT")
-            self._customer.done(operation)
+            self._customer.done(operation, PATIENCE_S)
             self._watch.let_run(CONTROL_S)
         timelines.write(self._log("reversed_order.timelines"))
         self._story.check(
@@ -311,7 +311,7 @@ class Crossing:
         ):
             owned = threads.map(lambda guest: (guest, self._customer.convert(self._customer.instance(guest.id))), due)
             for guest, operation in list(owned):
-                self._customer.done(operation)
+                self._customer.done(operation, PATIENCE_S)
                 timelines.read(guest.name, operation.id)
             self._watch.let_run(SETTLED_S)
         timelines.write(self._log("owners.timelines"))

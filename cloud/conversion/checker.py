@@ -12,7 +12,17 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from cloud import checker
-from cloud.checker import SECOND, Figure, Parts, Unsound, broken_connections, event_rows, load, sends_and_answers
+from cloud.checker import (
+    SECOND,
+    Figure,
+    Parts,
+    Unsound,
+    broken_connections,
+    event_rows,
+    lines_of,
+    load,
+    sends_and_answers,
+)
 
 LOSSES = ("fabric_lost_packets", "rollback_lost_packets")
 REVERSED = ("reversed_order_lost_packets",)
@@ -65,7 +75,7 @@ def check_losses(logs: Path) -> dict[str, Figure]:
         raise Unsound(f"{len(moments)} aborts")
     (aborted,) = moments
     path = logs / "switches.probe"
-    addresses = load(path, "probe")[0]["targets"]
+    addresses = lines_of(path, "probe")[0]["targets"]
     targets = sends_and_answers(path)
     who = answerers(logs / "before.answerers")
     sent_to = {
@@ -108,7 +118,7 @@ def check_resets(logs: Path) -> dict[str, Figure]:
 
 
 def stray_answers(path: Path) -> int:
-    return len({(target, sequence) for letter, target, sequence, *_ in load(path, "probe")[1] if letter == "w"})
+    return len({tuple(row.split()[1:3]) for row in lines_of(path, "probe")[1] if row.startswith("w ")})
 
 
 def check_tenants(logs: Path) -> dict[str, Figure]:

@@ -82,6 +82,11 @@ def loss(log: Path) -> Loss:
     return measure.total(measure.loss(track) for track in measure.tracks(rawlog.read(log, "probe")))
 
 
+def sent(log: Path) -> int:
+    """Probes."""
+    return sum(line.startswith("s ") for line in rawlog.read(log, "probe").lines)
+
+
 def strayed(*logs: Path) -> int:
     """Probes that a wrong guest answered."""
     return sum(len({tuple(row[:2]) for row in rawlog.read(log, "probe").of("w", 4)}) for log in logs)
@@ -89,7 +94,7 @@ def strayed(*logs: Path) -> int:
 
 def differences(before: Path, after: Path) -> list[str]:
     """Rows that are in one dump alone, each with a sign of which."""
-    old, new = ({" ".join(row[1:]) for row in rawlog.read(log, "dump").records} for log in (before, after))
+    old, new = ({line.removeprefix("d ") for line in rawlog.read(log, "dump").lines} for log in (before, after))
     return sorted([f"- {row}" for row in old - new] + [f"+ {row}" for row in new - old], key=lambda row: row[2:])
 
 
@@ -157,7 +162,7 @@ def figures(logs: Path) -> dict[str, Figure]:
         "rollback_lost_packets": rollback,
         "reversed_order_lost_packets": (reversed_order.lost, reversed_order.sent),
         "tcp_resets": (sum(not one.survived for one in streams), len(streams)),
-        "wrong_tenant_packets": (strayed(*probed) + _dropped(logs), sum(loss(path).sent for path in probed)),
+        "wrong_tenant_packets": (strayed(*probed) + _dropped(logs), sum(map(sent, probed))),
         "wrong_tenant_control_packets": (strayed(logs / CONTROLS[0]), wrong_entry.sent),
         "other_zone_lost_packets": (other.lost, other.sent),
         "rollbacks": (rolled_back, len(back)),
@@ -179,11 +184,11 @@ def _aborted_ns(logs: Path) -> int:
 
 def _check_pace(tracks: Sequence[Track], of: Sequence[Course], names: Mapping[str, str], aborted_ns: int) -> None:
     """Raises Damaged for a port that was probed too seldom while it was between two modes."""
-    sent = {names[track.address]: track.sent_ns for track in tracks if names.get(track.address) and _is_v4(track)}
+    sent_ns = {names[track.address]: track.sent_ns for track in tracks if names.get(track.address) and _is_v4(track)}
     for course in of:
         first_ns, last_ns = course.steps[0][1], course.steps[-1][1]
         for start_ns, end_ns in ((first_ns, min(last_ns, aborted_ns)), (max(first_ns, aborted_ns), last_ns)):
-            times = sent[course.guest]
+            times = sent_ns[course.guest]
             probes = bisect_right(times, end_ns) - bisect_left(times, start_ns)
             if end_ns - start_ns > SHORT_NS and probes * 1e9 < MIN_RATE_PER_S * (end_ns - start_ns):
                 kept = probes * 1e9 / (end_ns - start_ns)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from godwit_client import read_operation
 from godwit_client.placement.models import Operation, OperationStep, PortConversion
 
 from cloud import rawlog
@@ -33,9 +34,10 @@ class Timelines:
                 self.read(row.name, row.operation)
 
     def read(self, guest: str, operation_id: str) -> Operation:
-        operation = self.customer.operation(operation_id)
-        self.of.setdefault(guest, {})[operation_id] = operation  # type: ignore[assignment]
-        return self.of[guest][operation_id]
+        operation = read_operation(self.customer.api, operation_id)
+        assert isinstance(operation, Operation)  # noqa: S101  the controller's own
+        self.of.setdefault(guest, {})[operation_id] = operation
+        return operation
 
     def reached(self, stage: str) -> bool:
         """Whether any port has by now."""

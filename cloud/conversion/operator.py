@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
 
-from godwit_client import answer
+from godwit_client import answer, every
 from godwit_client.placement import AuthenticatedClient, models
 from godwit_client.placement.api.conversions import (
     abort_conversion,
@@ -20,7 +20,6 @@ from godwit_client.placement.api.conversions import (
     start_conversion,
 )
 from godwit_client.placement.models import Conversion, ConversionPlan, Phase, PortConversion, PortState
-from godwit_client.placement.types import UNSET
 
 from cloud.tour.customer import Customer, OperationEnded
 
@@ -66,20 +65,15 @@ class Operator:
 
     def ports(self, conversion_id: UUID) -> list[PortConversion]:
         """All of them, in the order of their names."""
-        return list(self._ports(conversion_id))
-
-    def _ports(self, conversion_id: UUID) -> Iterator[PortConversion]:
-        cursor: str | None = None
-        while True:
-            page = answer(
-                list_conversion_ports.sync_detailed(
-                    conversion_id, client=self._api, limit=LARGEST_PAGE, cursor=cursor or UNSET
+        return list(
+            every(
+                lambda cursor: answer(
+                    list_conversion_ports.sync_detailed(
+                        conversion_id, client=self._api, limit=LARGEST_PAGE, cursor=cursor
+                    )
                 )
             )
-            yield from page.items
-            if not isinstance(page.next_cursor, str):
-                return
-            cursor = page.next_cursor
+        )
 
     def until(
         self,

@@ -31,6 +31,11 @@ def be_punctual() -> str:
     return "nice"
 
 
+def be_ordinary() -> None:
+    """Give the real-time priority back: what a long log costs may delay nobody's keepalives."""
+    os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+
+
 class Stop:
     """Set by SIGTERM or SIGINT, by the end of standard input when asked to watch it, or by a deadline in seconds.
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 
 from cloud import rawlog
-from cloud.probe.clock import Pace, Stop, be_punctual, say_ready
+from cloud.probe.clock import Pace, Stop, be_ordinary, be_punctual, say_ready
 from cloud.probe.target import Target
 from cloud.probe.udp import ECHO_PORT, LINGER_NS
 
@@ -79,5 +79,6 @@ def run(targets: Sequence[Target], interval_us: int, stop: Stop, port: int = ECH
         pace.wait()
         for connection in connections:
             connection.receive()
+    be_ordinary()
     header = {"targets": [target.address for target in targets], "interval_us": interval_us}
     rawlog.tell("tcp", header, [record for connection in connections for record in connection.records])

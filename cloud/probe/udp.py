@@ -10,7 +10,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 
 from cloud import rawlog
-from cloud.probe.clock import Pace, Stop, be_punctual, real_minus_monotonic_ns, say_ready
+from cloud.probe.clock import Pace, Stop, be_ordinary, be_punctual, real_minus_monotonic_ns, say_ready
 from cloud.probe.target import Target
 
 ECHO_PORT = 7
@@ -148,6 +148,7 @@ def run(targets: Sequence[Target], interval_us: int, stop: Stop, port: int = ECH
     while time.monotonic_ns() < end_ns:
         pace.wait()
         prober.receive()
+    be_ordinary()
     header = {
         "targets": prober.addresses,
         "interval_us": interval_us,

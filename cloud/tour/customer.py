@@ -80,8 +80,12 @@ class Customer:
 
     def addresses(self, project: str) -> list[ipam.FlexibleIP]:
         """All that a project holds."""
-        return every(
-            lambda cursor: answer(list_flexible_ips.sync_detailed(client=self.api.ipam, cursor=cursor, project=project))
+        return list(
+            every(
+                lambda cursor: answer(
+                    list_flexible_ips.sync_detailed(client=self.api.ipam, cursor=cursor, project=project)
+                )
+            )
         )
 
     def attach(self, fip: ipam.FlexibleIP, to: placement.Instance) -> ipam.Operation:
@@ -121,7 +125,9 @@ class Customer:
 
     def instances(self) -> list[placement.Instance]:
         """All that this customer may see."""
-        return every(lambda cursor: answer(list_instances.sync_detailed(client=self.api.placement, cursor=cursor)))
+        return list(
+            every(lambda cursor: answer(list_instances.sync_detailed(client=self.api.placement, cursor=cursor)))
+        )
 
     def instance(self, instance_id: UUID) -> placement.Instance:
         return answer(get_instance.sync_detailed(instance_id, client=self.api.placement))
