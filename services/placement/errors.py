@@ -96,6 +96,12 @@ class NodeEdge(Conflict):
     code = "placement.node.edge"
 
 
+class EdgeMissing(Unavailable):
+    """The zone has no edge: nobody says where its addresses go."""
+
+    code = "placement.zone.no_edge"
+
+
 class NodeFenced(Conflict):
     """The node is fenced; unfence it first."""
 

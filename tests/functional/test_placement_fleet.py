@@ -136,9 +136,11 @@ def test_what_finds_no_room_waits_and_says_so(cloud: Controller) -> None:
 
 def test_an_evacuation_preempts_the_move_that_was_under_way(cloud: Controller) -> None:
     web = cloud.instance("web", who="operator", allocate=["ipv4"], hypervisor="hypervisor-1")
+    cloud.fleet["hypervisor-3"].cut = True
     operation = ok(cloud.post(f"/instances/{web['id']}:move", {"to": "hypervisor-3"}, "operator"))
     kill(cloud, "hypervisor-1")
     do(cloud, "hypervisor-1", "fence", EVIDENCE)
+    cloud.fleet["hypervisor-3"].cut = False
     assert do(cloud, "hypervisor-1", "evacuate")["state"] == "succeeded"
     shown = cloud.show(web)
     assert shown["state"] == "running"

@@ -170,9 +170,13 @@ def test_one_without_a_public_ipv4_keeps_its_private_one_unless_its_owner_gives_
     assert modes(cloud) == {"keeps": "hostnat", "gives": "routed"}
     assert cloud.act(keeps, "restart", who="red")["state"] == "succeeded"
     assert modes(cloud)["keeps"] == "hostnat"
+    told = cloud.act(keeps, "convert", {"gives_up_ipv4": True}, who="red")
+    assert told["result"]["predicted"]["mode_after_restart"] == "routed"
     assert private(keeps) in prefixes(cloud.show(keeps), 4)
     assert prefixes(cloud.show(gives), 4) == []
     assert prefixes(cloud.show(gives), 6) == prefixes(gives, 6)
+    assert cloud.act(keeps, "restart", who="red")["state"] == "succeeded"
+    assert modes(cloud)["keeps"] == "routed"
 
 
 def test_an_archived_instance_is_converted_and_not_started(cloud: Controller) -> None:

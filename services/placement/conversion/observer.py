@@ -15,6 +15,7 @@ from common.errors import DomainError
 from services.netagent.wire import Observed, PortTraffic, ProbeTarget
 from services.placement.agents import Agents
 from services.placement.conversion.prechecks import HOSTNAT_TRAIT, Host, Seen
+from services.placement.errors import EdgeMissing
 from services.placement.model import Node, Port
 from services.placement.node_addresses import host_of
 from services.placement.store import nodes
@@ -103,6 +104,8 @@ class Observer:
             return {port.id: Tried({}) for port in ports}
         with self._db.transaction() as tx:
             edges = nodes.nodes_of_zone(tx, zone, "edge")
+        if not edges:
+            raise EdgeMissing(f"zone {zone} has no edge that could try its guests")
         edge = next((node for node in edges if nodes.up(node)), edges[0])
         results = self._agents.of(edge.id, edge.agent_url).probe(wanted, PROBES, PROBE_INTERVAL_S, PROBE_TIMEOUT_S)
         received = {(result.address, result.size): result.received for result in results}

@@ -42,7 +42,7 @@ from services.placement.node_addresses import lowest_free
 from services.placement.service import flavors
 from services.placement.service.operations import operation_wire, project_of
 from services.placement.snapshot import PortFacts
-from services.placement.store import conversions, instances, nodes
+from services.placement.store import conversions, instances, nodes, operations
 
 KIND = "instance"
 NODE_NAMES = re.compile(r"^(z\d+-)?(internet|edge|control|(gateway|hypervisor)-\d+)$")
@@ -242,8 +242,13 @@ def convert(
     conversion = conversions.of_zone(tx, instance.zone)
     if zone is None or zone.stack == wire.Stack.NAT or (conversion and conversion.phase == Phase.ABORTING):
         raise ConversionStack(f"zone {instance.zone} does not run both stacks")
-    if body.gives_up_ipv4:
-        port.gives_up_ipv4 = True
+    port.gives_up_ipv4 |= body.gives_up_ipv4
+    if port.mode == modes.HOSTNAT and body.gives_up_ipv4:  # converted already: this is its owner's word alone
+        told = operations.add(
+            tx, f"instance.{CONVERT}", f"/placement/v1/instances/{instance.id}", instance.project, CONVERT
+        )
+        told.succeed({"predicted": predict(port).model_dump(mode="json")})
+        return operation_wire(told)
     if port.mode != modes.NAT:
         raise ConversionMode(f"{instance.name} is in mode {port.mode}, not {modes.NAT}")
     operation = claims.claim(tx, port, CONVERT, Stage.NAT.name.lower())
