@@ -21,9 +21,7 @@ def store_addresses(tx: Transaction, port: Port, fetched: ipam_wire.AddressSet) 
     if fetched.revision <= port.set_revision:
         return
     port.set_revision = fetched.revision
-    instances.set_addresses(
-        tx, port, [(address.flexible_ip, address.prefix, address.host) for address in fetched.addresses]
-    )
+    instances.set_addresses(tx, port, fetched.addresses)
     if any(held.carried for held in port.node_addresses):
         instances.hand_over(tx, port, [address.prefix for address in port.addresses])
     derive_port(tx, port)

@@ -14,6 +14,7 @@ ADDRESS_SET = ADDRESS_SET_CHANGED  # the ledger rings it
 POOLS = POOLS_CHANGED  # the ledger rings it too
 SWEEP = "placement.sweep"
 NODE_WORK = "placement.node_work"
+FAILOVER = "placement.failover"  # of what an edge's health checks found down
 CONVERSION = "placement.conversion"  # a zone's
 CONVERSION_BATCH = "placement.conversion_batch"  # ports of a wave on a node
 
@@ -28,6 +29,7 @@ _QUEUE_OF = {
     REPORT: "nodes",
     OPERATION: "operations",
     NODE_WORK: "operations",
+    FAILOVER: "operations",
     POOLS: POOLS_QUEUE,
     SWEEP: "sweeps",
     CONVERSION: "conversion",

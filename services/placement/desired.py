@@ -8,7 +8,8 @@ from ipaddress import ip_interface
 from uuid import UUID
 
 from common.db import Transaction
-from services.placement import modes, snapshot
+from services.netagent import wire
+from services.placement import bells, modes, snapshot
 from services.placement.conversion.steps import CONVERSIONS, Path, Stage, path
 from services.placement.model import Claim, Port, Prefix, Zone
 from services.placement.move import Kind, Passage, Step, announcer, seats
@@ -57,13 +58,31 @@ def derive_ports(tx: Transaction, ports: Sequence[Port]) -> set[UUID]:
     sequences = instances.announce_from(tx, announcers)
     mapped = {port.instance.zone for port in ports if (path := facts[port.id].path) and path.mapping}
     gateways = {zone: nodes.members(tx, zone, "gateway") for zone in sorted(mapped)}
-    wanted = {
-        port.id: snapshot.port_entries(
-            _now(facts[port.id], sequences, gateways.get(port.instance.zone, [])),
-        )
-        for port in ports
-    }
-    return entries.replace(tx, wanted, {port.id: _asked_by(port) for port in ports})
+    checked = {port.instance.zone for port in ports if any(address.candidates for address in port.addresses)}
+    edges = {zone: nodes.members(tx, zone, "edge") for zone in sorted(checked)}
+    wanted = {}
+    for port in ports:
+        now = _now(facts[port.id], sequences, gateways.get(port.instance.zone, []))
+        now = replace(now, checks=_checks(port), edges=edges.get(port.instance.zone, []))
+        wanted[port.id] = snapshot.port_entries(now)
+    changed = entries.replace(tx, wanted, {port.id: _asked_by(port) for port in ports})
+    awaited = {seat.node for one in facts.values() for seat in one.seats}.union(*gateways.values())
+    for changed_node in nodes.by_id(tx, changed - awaited):
+        if changed_node.role == "edge":  # nobody waits for checks
+            tx.ring(bells.NODE, str(changed_node.id))
+    return changed
+
+
+def _checks(port: Port) -> list[wire.HealthCheck]:
+    """The health checks of a port's failover addresses; none while it is being made or taken away."""
+    if port.claim is not None and port.claim.kind in {Kind.CREATE, Kind.DELETE}:
+        return []
+    found = [
+        snapshot.health_check(port.id, path_of(port), ip_interface(address.host), address.health_check)
+        for address in port.addresses
+        if address.health_check is not None
+    ]
+    return [check for check in found if check is not None]
 
 
 def _asked_by(port: Port) -> UUID:

@@ -250,7 +250,11 @@ class Port(Base):
 
 
 class PortAddress(Base):
-    """Our copy of one address of a port's AddressSet."""
+    """Our copy of one address of a port's AddressSet.
+
+    Of a failover address, `candidates` are the targets it may go to, the best first: (kind, id, priority);
+    `health_check` is as the ledger has it.
+    """
 
     __tablename__ = "port_address"
 
@@ -259,6 +263,8 @@ class PortAddress(Base):
     position: Mapped[int]
     prefix: Mapped[Prefix] = mapped_column(CIDR)
     host: Mapped[str]
+    candidates: Mapped[list[Any]] = mapped_column(JSONB, default=list)
+    health_check: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
 
 
 class NodeAddress(Base):

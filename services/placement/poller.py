@@ -147,7 +147,7 @@ class Poller:
         return bells.RESYNC if is_resync_due(count) else None
 
     async def _watch(self, edge: Node) -> None:
-        """Ring what waits for the fabric whenever the edge's routes change."""
+        """Ring what waits for the fabric whenever the edge's routes change, and for what its health checks find."""
         after = 0
         while True:
             try:
@@ -156,13 +156,15 @@ class Poller:
                 await asyncio.sleep(self._poll_seconds)
                 continue
             after = changes.next
-            if changes.prefixes:
-                await asyncio.to_thread(self._ring_announcing)
+            if changes.prefixes or changes.checks:
+                await asyncio.to_thread(self._ring_changed, edge, changes)
 
-    def _ring_announcing(self) -> None:
+    def _ring_changed(self, edge: Node, changes: Changes) -> None:
         try:
             with self._db.transaction() as tx:
-                for claim in instances.claims(tx, WAIT_FOR_THE_FABRIC):
+                if changes.checks:
+                    tx.ring(bells.FAILOVER, str(edge.id))
+                for claim in instances.claims(tx, WAIT_FOR_THE_FABRIC) if changes.prefixes else ():
                     claims.ring(tx, claim)
         except DomainError as error:
             log.warning("poller.deferred", code=error.code, error=error.message)

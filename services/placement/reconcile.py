@@ -20,10 +20,11 @@ from services.placement.conversion.ports import PortConversions
 from services.placement.conversion.zones import ZoneConversions
 from services.placement.desired import derive_zone
 from services.placement.edges import Edges
+from services.placement.failover import Failovers
 from services.placement.fleet.work import NodeWorks
 from services.placement.products import instance
 from services.placement.progress import Progress
-from services.placement.store import conversions, instances, nodes
+from services.placement.store import conversions, entries, instances, nodes
 from services.placement.sync import NodeSync
 
 
@@ -40,6 +41,7 @@ class Reconciler:
         self.sets = AddressSets(database, ipam, self.sync)
         edges, observer = Edges(database, agents), Observer(database, agents)
         self.progress = Progress(database, edges, ipam, self.sync, self.sets)
+        self.failovers = Failovers(database, agents, ipam)
         self.works = NodeWorks(database, self.sync)
         self.ports = PortConversions(database, edges, observer, self.sync, sleep)
         self.zones = ZoneConversions(database, edges, observer, ipam)
@@ -72,6 +74,8 @@ class Reconciler:
                 claims.ring(tx, claim)
             for work in nodes.works(tx):
                 tx.ring(bells.NODE_WORK, str(work.node_id))
+            for edge_id in entries.checking(tx):
+                tx.ring(bells.FAILOVER, str(edge_id))
             for conversion_id in conversions.active(tx):
                 tx.ring(bells.CONVERSION, str(conversion_id))
             for port_id in instances.unreported(tx):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
+from typing import Any
 from uuid import UUID
 
 from services.netagent import wire
@@ -120,6 +121,8 @@ class PortFacts:
     node_bound: Sequence[NodeBound]
     gateways: Sequence[UUID]
     endpoints: Mapping[UUID, IPv4Address]  # VXLAN endpoint of each hypervisor among the seats
+    checks: Sequence[wire.HealthCheck] = ()
+    edges: Sequence[UUID] = ()  # who run them
 
     def all_addresses(self) -> list[FlexibleAddress | NodeBound]:
         return [*self.addresses, *self.node_bound]
@@ -160,7 +163,21 @@ def port_entries(facts: PortFacts) -> Entries:
         ]
     if facts.path is not None and facts.path.mapping and (mapping := _mappings(facts)):
         entries.update(dict.fromkeys(facts.gateways, mapping))
+    if facts.checks:
+        entries.update({edge: list(facts.checks) for edge in facts.edges})
     return entries
+
+
+def health_check(port: UUID, path: Path | None, host: Interface, spec: Mapping[str, Any]) -> wire.HealthCheck | None:
+    """The check of an address, by the spec the ledger has of it; its holder is the port.
+
+    None: by TCP behind the central NAT, past which the answer comes, from the private address.
+    """
+    protocol = wire.CheckProtocol[spec["protocol"].upper()]
+    if protocol is wire.CheckProtocol.TCP and path is not None and not path.outbound:
+        return None
+    limits = spec["interval_ms"], spec["threshold"], spec["hold_down_s"]
+    return wire.HealthCheck(host.ip, port, protocol, spec["port"] or 0, *limits)
 
 
 def _node_bound(facts: PortFacts, seat: Seat, fallback: IPv4Address, *, newest: bool) -> list[wire.Entry]:

@@ -22,7 +22,7 @@ from common.db import Database
 from common.errors import Unavailable
 from common.http import Unreachable
 from dataplane import memory
-from dataplane.entries import Anchor, Inbound
+from dataplane.entries import Anchor, Check, Inbound
 from dataplane.guard import REASONS
 from dataplane.nat import VERDICTS
 from services.netagent import wire as agent_wire
@@ -74,6 +74,21 @@ class Agent:
             raise Unreachable(f"{self.name} does not answer")
         return [agent_wire.EdgeRoute(prefix=prefix, next_hops=self.fleet.fabric_sends(prefix)) for prefix in prefixes]
 
+    def health_checks(self) -> list[agent_wire.CheckState]:
+        """Those are down that the fleet says, at once."""
+        if self.cut:
+            raise Unreachable(f"{self.name} does not answer")
+        return [
+            agent_wire.CheckState(
+                address=row.address,
+                holder=row.holder,
+                condition=agent_wire.Condition.DOWN if str(row.address) in self.fleet.down else agent_wire.Condition.UP,
+                missed=row.threshold if str(row.address) in self.fleet.down else 0,
+                since_ms=0,
+            )
+            for row in self.kernel.table(Check).values()
+        ]
+
     def probe(
         self,
         targets: Iterable[agent_wire.ProbeTarget],
@@ -124,6 +139,7 @@ class Fleet:
         self.agents: dict[UUID, Agent] = {}
         self.endpoints: dict[UUID, str] = {}
         self.answering: set[str] = set()  # addresses that answer probes
+        self.down: set[str] = set()  # addresses that health checks find down
 
     def of(self, node_id: UUID, url: str) -> Agent:  # noqa: ARG002  as `Agents.of`
         return self.agents[node_id]

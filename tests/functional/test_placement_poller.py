@@ -122,3 +122,23 @@ def test_a_node_that_is_as_it_should_be_rings_nothing(cloud: Controller) -> None
 def test_what_stays_different_is_sent_ever_more_rarely() -> None:
     due = [count for count in range(1, 60) if is_resync_due(count)]
     assert due == [3, 6, 12, 24, 48]
+
+
+def test_what_a_health_check_finds_is_rung_for_at_once(cloud: Controller) -> None:
+    class Finding(Line):
+        async def changes(self, after: int, wait_s: float) -> Changes:
+            return Changes(next=7, checks=["198.18.16.9"]) if after == 0 else await super().changes(after, wait_s)
+
+    edge = cloud.fleet["edge"]
+    poller = Poller(cloud.database, lambda node: Finding(cloud.fleet.agents[node.id]), PERIOD_S)
+
+    async def rung() -> bool:
+        await poller.round()
+        for _ in range(500):
+            if (bells.FAILOVER, (str(edge.id),)) in cloud.rung:
+                return True
+            await asyncio.sleep(0.01)
+        return False
+
+    cloud.lose_bells()
+    assert asyncio.run(rung())

@@ -264,6 +264,7 @@ def pending(tx: Transaction, owners: Sequence[UUID]) -> dict[UUID, Behind]:
             .where(
                 NodeEntry.owner.in_(chunk),
                 Node.fenced_at.is_(None),  # what is held apart counts as withdrawn
+                NodeEntry.kind != int(wire.Kind.HEALTH_CHECK),  # an address is there, checked or not
                 or_(NodeEntry.generation > Node.applied_generation, NodeEntry.failure.is_not(None)),
             )
             .ext(distinct_on(NodeEntry.owner, Node.id))
@@ -272,6 +273,12 @@ def pending(tx: Transaction, owners: Sequence[UUID]) -> dict[UUID, Behind]:
         for owner, node, failure in tx.session.execute(query):
             found[owner].append((node, failure))
     return found
+
+
+def checking(tx: Transaction) -> list[UUID]:
+    """The nodes that run health checks."""
+    query = select(NodeEntry.node_id).where(NodeEntry.kind == int(wire.Kind.HEALTH_CHECK), ~NodeEntry.removed)
+    return list(tx.session.scalars(query.distinct()))
 
 
 def failures(tx: Transaction, node_id: UUID) -> list[str]:

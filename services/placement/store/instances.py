@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, and_, delete, exists, or_, select, tuple_,
 from sqlalchemy.dialects.postgresql import insert
 
 from common.db import Transaction
+from services.ipam.wire import TargetAddress
 from services.placement.model import (
     AddressSequence,
     Claim,
@@ -103,13 +104,21 @@ def on_node(tx: Transaction, node_id: UUID, *, lock: bool = False) -> list[Port]
     return ports(tx, list(tx.session.scalars(query)), lock=lock)
 
 
-def set_addresses(tx: Transaction, of: Port, addresses: Sequence[tuple[UUID, str, str]]) -> None:
-    """Replace the copy of a port's addresses: (flexible IP, prefix, host), in their order."""
+def set_addresses(tx: Transaction, of: Port, addresses: Sequence[TargetAddress]) -> None:
+    """Replace the copy of a port's addresses, in their order."""
     tx.session.execute(delete(PortAddress).where(PortAddress.port_id == of.id))
     tx.session.flush()
     tx.session.add_all(
-        PortAddress(port_id=of.id, flexible_ip=fip, position=position, prefix=ip_network(prefix), host=host)
-        for position, (fip, prefix, host) in enumerate(addresses)
+        PortAddress(
+            port_id=of.id,
+            flexible_ip=address.flexible_ip,
+            position=position,
+            prefix=ip_network(address.prefix),
+            host=address.host,
+            candidates=[[one.target.kind, str(one.target.id), one.priority] for one in address.candidates],
+            health_check=address.health_check.model_dump(mode="json") if address.health_check else None,
+        )
+        for position, address in enumerate(addresses)
     )
     tx.session.flush()
     tx.session.refresh(of, ["addresses"])

@@ -1,0 +1,91 @@
+"""Failover by health: what edges' checks find down goes to another candidate, by the ledger.
+
+An edge's findings are read anew each time: a wake-up that was lost, or comes twice, changes nothing. Whether an address
+may fail over now, the ledger decides: it knows the active one, the hold-down and the flap guard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from ipaddress import ip_interface
+from uuid import UUID
+
+import structlog
+
+from common.db import Database, Transaction
+from common.errors import Conflict, Invalid, NotFound
+from services.ipam import wire as ipam_wire
+from services.ipam.client import IpamClient
+from services.netagent.wire import CheckState, Condition
+from services.placement.agents import Agents
+from services.placement.model import Port, PortAddress
+from services.placement.store import instances, nodes
+
+log = structlog.get_logger()
+
+Target = tuple[str, UUID]
+
+
+def choose(candidates: Sequence[Target], active: Target, running: Collection[Target]) -> Target | None:
+    """The best candidate that runs, of `candidates` in their order; None: it had better stay. Pure."""
+    return next((one for one in candidates if one != active and one in running), None)
+
+
+class Failovers:
+    """Acts on what health checks find."""
+
+    def __init__(self, database: Database, agents: Agents, ipam: IpamClient) -> None:
+        self._db = database
+        self._agents = agents
+        self._ipam = ipam
+
+    def take(self, edge_id: UUID) -> None:
+        """Let every address whose holder an edge finds down go to another candidate. Raises Unavailable."""
+        with self._db.transaction() as tx:
+            edge = nodes.node(tx, edge_id)
+        if edge is None:
+            return
+        found = self._agents.of(edge.id, edge.agent_url).health_checks()
+        for state in found:
+            if state.condition is Condition.DOWN:
+                self._fail_over(state)
+
+    def _fail_over(self, state: CheckState) -> None:
+        with self._db.transaction() as tx:
+            port = instances.port(tx, state.holder)
+            address = _checked(port, state) if port is not None else None
+            if port is None or address is None:  # it has gone elsewhere meanwhile
+                return
+            candidates = [(kind, UUID(target_id)) for kind, target_id, _ in address.candidates]
+            to = choose(candidates, (port.kind, port.target_id), _running(tx, candidates))
+        if to is None:
+            log.warning("failover.nowhere", address=str(state.address), missed=state.missed)
+            return
+        body = ipam_wire.Failover.model_validate(
+            {
+                "from": ipam_wire.TargetRef(kind=port.kind, id=port.target_id),
+                "to": ipam_wire.TargetRef(kind=to[0], id=to[1]),
+                "cause": ipam_wire.FailoverCause.HEALTH,
+            }
+        )
+        try:
+            operation = self._ipam.fail_over(address.flexible_ip, body)
+        except (Conflict, Invalid, NotFound) as refused:
+            log.info("failover.refused", address=str(state.address), code=refused.code, text=refused.message)
+            return
+        log.warning("failover.by_health", address=str(state.address), missed=state.missed, operation=operation.id)
+
+
+def _checked(port: Port, state: CheckState) -> PortAddress | None:
+    return next((one for one in port.addresses if ip_interface(one.host).ip == state.address), None)
+
+
+def _running(tx: Transaction, targets: Sequence[Target]) -> set[Target]:
+    """Those of `targets` that run on a node that answers and is not held apart."""
+    found = set()
+    for kind, target_id in targets:
+        port = instances.port_of_target(tx, kind, target_id)
+        node = nodes.node(tx, port.node_id) if port is not None and port.node_id is not None else None
+        if node is not None and nodes.up(node) and node.fence is None:
+            found.add((kind, target_id))
+    return found
