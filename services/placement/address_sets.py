@@ -8,11 +8,11 @@ from common.db import Database, Transaction
 from common.errors import NotFound
 from services.ipam import wire as ipam_wire
 from services.ipam.client import IpamClient
-from services.placement import ledger, move
+from services.placement import bells, ledger, move
 from services.placement.desired import derive_port
 from services.placement.model import Port
 from services.placement.move import Kind
-from services.placement.store import instances, nodes
+from services.placement.store import fences, instances, nodes
 from services.placement.sync import NodeSync, pending, reachable_behind
 
 
@@ -37,18 +37,28 @@ class AddressSets:
 
     def follow(self, kind: str, target_id: UUID) -> None:
         """Fetch a target's addresses from the ledger, realise them, and report."""
+        port, behind = self.fetch(kind, target_id)
+        if port is not None:
+            self.realize(port, behind)
+
+    def fetch(self, kind: str, target_id: UUID) -> tuple[Port | None, list[UUID]]:
+        """Take over a target's addresses; its port, if it is ours, and the nodes that must be told and answer."""
         try:
             fetched = self._ipam.address_set(kind, target_id)
         except NotFound:
-            return
+            return None, []
         with self._db.transaction() as tx:
             port = instances.port_of_target(tx, kind, target_id, lock=True)
             if port is not None:
                 store_addresses(tx, port, fetched)
-                behind = reachable_behind(tx, [port.id])
-        if port is None:  # deleted while a worker was registering it
-            self._ipam.delete_target(kind, target_id)
-            return
+                if fences.held_again(tx, port.node_id, [address.prefix for address in port.addresses]):
+                    tx.ring(bells.ADDRESS_FENCES)
+                return port, reachable_behind(tx, [port.id])
+        self._ipam.delete_target(kind, target_id)  # deleted while a worker was registering it
+        return None, []
+
+    def realize(self, port: Port, behind: list[UUID]) -> None:
+        """Bring the nodes to what was fetched, and report."""
         self._sync.nodes(behind, of=[port.id])
         self.report(port.id)
         if port.claim is not None:  # its move waits for the same nodes

@@ -15,6 +15,7 @@ POOLS = POOLS_CHANGED  # the ledger rings it too
 SWEEP = "placement.sweep"
 NODE_WORK = "placement.node_work"
 FAILOVER = "placement.failover"  # of what an edge's health checks found down
+ADDRESS_FENCES = "placement.address_fences"
 CONVERSION = "placement.conversion"  # a zone's
 CONVERSION_BATCH = "placement.conversion_batch"  # ports of a wave on a node
 
@@ -30,6 +31,7 @@ _QUEUE_OF = {
     OPERATION: "operations",
     NODE_WORK: "operations",
     FAILOVER: "operations",
+    ADDRESS_FENCES: "operations",
     POOLS: POOLS_QUEUE,
     SWEEP: "sweeps",
     CONVERSION: "conversion",

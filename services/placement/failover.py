@@ -6,7 +6,9 @@ may fail over now, the ledger decides: it knows the active one, the hold-down an
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_interface
 from uuid import UUID
 
@@ -17,6 +19,8 @@ from common.errors import Conflict, Invalid, NotFound
 from services.ipam import wire as ipam_wire
 from services.ipam.client import IpamClient
 from services.netagent.wire import CheckState, Condition
+from services.placement.address_fences import AddressFences
+from services.placement.address_sets import AddressSets
 from services.placement.agents import Agents
 from services.placement.model import Port, PortAddress
 from services.placement.store import instances, nodes
@@ -24,6 +28,9 @@ from services.placement.store import instances, nodes
 log = structlog.get_logger()
 
 Target = tuple[str, UUID]
+
+WITHDRAWAL_S = 0.15
+"""How long the old holder's node is waited for before the address is fenced from it."""
 
 
 def choose(candidates: Sequence[Target], active: Target, running: Collection[Target]) -> Target | None:
@@ -34,10 +41,15 @@ def choose(candidates: Sequence[Target], active: Target, running: Collection[Tar
 class Failovers:
     """Acts on what health checks find."""
 
-    def __init__(self, database: Database, agents: Agents, ipam: IpamClient) -> None:
+    def __init__(
+        self, database: Database, agents: Agents, ipam: IpamClient, sets: AddressSets, fences: AddressFences
+    ) -> None:
         self._db = database
         self._agents = agents
         self._ipam = ipam
+        self._sets = sets
+        self._fences = fences
+        self._pool = ThreadPoolExecutor(16, thread_name_prefix="withdrawal")
 
     def take(self, edge_id: UUID) -> None:
         """Let every address whose holder an edge finds down go to another candidate. Raises Unavailable."""
@@ -74,6 +86,17 @@ class Failovers:
             log.info("failover.refused", address=str(state.address), code=refused.code, text=refused.message)
             return
         log.warning("failover.by_health", address=str(state.address), missed=state.missed, operation=operation.id)
+        self._withdraw(port)
+
+    def _withdraw(self, holder: Port) -> None:
+        """Have the old holder's node withdraw the address; what it has not soon is fenced from it."""
+        port, behind = self._sets.fetch(holder.kind, holder.target_id)
+        if port is None:
+            return
+        withdrawal = self._pool.submit(self._sets.realize, port, behind)
+        with contextlib.suppress(TimeoutError):
+            withdrawal.result(WITHDRAWAL_S)
+        self._fences.take(port.id)
 
 
 def _checked(port: Port, state: CheckState) -> PortAddress | None:

@@ -407,6 +407,22 @@ class NodeEntry(Base):
     )
 
 
+class AddressFence(Base):
+    """An address that a node should withdraw and has not: the edges hold it apart from the node meanwhile.
+
+    `key` is that of the node's entry, `port_id` the port it leaves; `id` owns what the edges hold. Once they have read
+    it back, it is `realized`, and the address counts as withdrawn.
+    """
+
+    __tablename__ = "address_fence"
+
+    node_id: Mapped[UUID] = mapped_column(ForeignKey("node.id"), primary_key=True)
+    key: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    id: Mapped[UUID] = mapped_column(unique=True, default=uuid4)
+    port_id: Mapped[UUID]
+    realized: Mapped[bool] = mapped_column(default=False)
+
+
 class Operation(OperationColumns, Base):
     __tablename__ = "operation"
 

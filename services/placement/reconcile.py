@@ -13,6 +13,7 @@ from ipaddress import ip_network
 from common.db import Database
 from services.ipam.client import IpamClient
 from services.placement import bells, claims
+from services.placement.address_fences import AddressFences
 from services.placement.address_sets import AddressSets
 from services.placement.agents import Agents
 from services.placement.conversion.observer import Observer
@@ -41,7 +42,8 @@ class Reconciler:
         self.sets = AddressSets(database, ipam, self.sync)
         edges, observer = Edges(database, agents), Observer(database, agents)
         self.progress = Progress(database, edges, ipam, self.sync, self.sets)
-        self.failovers = Failovers(database, agents, ipam)
+        self.address_fences = AddressFences(database, self.sync, self.sets)
+        self.failovers = Failovers(database, agents, ipam, self.sets, self.address_fences)
         self.works = NodeWorks(database, self.sync)
         self.ports = PortConversions(database, edges, observer, self.sync, sleep)
         self.zones = ZoneConversions(database, edges, observer, ipam)
@@ -80,6 +82,7 @@ class Reconciler:
                 tx.ring(bells.CONVERSION, str(conversion_id))
             for port_id in instances.unreported(tx):
                 tx.ring(bells.REPORT, str(port_id))
+            tx.ring(bells.ADDRESS_FENCES)
             tx.ring(bells.POOLS)
         lagging = list(self._ipam.lagging(instance.KIND))
         with self._db.transaction() as tx:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from dataplane.entries import Check
+from dataplane.entries import Blackhole, Check
 from services.placement import bells
 from services.placement.failover import choose
 from tests.functional.controller import Controller, running
@@ -156,6 +156,113 @@ def test_an_edge_that_is_silent_holds_up_no_address(cloud: Controller) -> None:
     fip = guarded(cloud, one, two)
 
     assert holder(cloud, fip) == one["id"]
+
+
+# --- a holder's host that is dead, or cut off ------------------------------------------------------------------------
+
+
+def apart(cloud: Controller) -> set[tuple[str, str]]:
+    """What the edge holds apart: prefix, and the end of a node's link."""
+    return {(str(row.prefix), str(row.neighbour)) for row in cloud.fleet["edge"].kernel.table(Blackhole).values()}
+
+
+@pytest.mark.parametrize("heard", [True, False])
+@pytest.mark.parametrize("family", ["ipv4", "ipv6"])
+def test_an_address_is_fenced_from_a_host_that_does_not_withdraw_it(
+    cloud: Controller, family: str, heard: bool
+) -> None:
+    """Whether it is known to be silent by then or not; and let in again when it has withdrawn it."""
+    one, two, _ = instances_of(cloud)
+    fip = guarded(cloud, one, two, family=family)
+    prefix = fip["address"] if family == "ipv6" else f"{fip['address']}/32"
+    dead = cloud.fleet["hypervisor-1"]
+    if not heard:
+        dead.cut = True
+        cloud.hear()
+    dead.cut = True
+    cloud.fleet.down.add(fip["interface_id"] or fip["address"])
+
+    cloud.run(bells.FAILOVER, (str(cloud.fleet["edge"].id),))
+    assert apart(cloud) == {(prefix, "172.31.21.2")}
+    cloud.settle()
+    cloud.fleet.down.clear()
+
+    assert holder(cloud, fip) == two["id"]
+    assert cloud.holders(prefix) == {"hypervisor-1": 1, "hypervisor-2": 2}, "the old one does not know"
+    cloud.sweep()
+    assert apart(cloud) == {(prefix, "172.31.21.2")}
+
+    dead.cut = False
+    cloud.sweep()
+    cloud.sweep()
+    assert cloud.holders(prefix) == {"hypervisor-2": 2}
+    assert apart(cloud) == set()
+
+
+def test_a_person_s_move_off_a_silent_host_gets_there_too(cloud: Controller) -> None:
+    one, two, _ = instances_of(cloud)
+    fip = guarded(cloud, one, two)
+    cloud.fleet["hypervisor-1"].cut = True
+    cloud.hear()
+    moving = ok(cloud.ledger.red.post(f"/flexible-ips/{fip['id']}:move", {"from": target(one), "to": target(two)}))
+    cloud.settle()
+    assert cloud.ledger.red.operation(moving)["waiting_for"]["code"] == "node.unreachable"
+
+    cloud.sweep()
+
+    assert cloud.ledger.red.operation(moving)["state"] == "succeeded"
+    assert holder(cloud, fip) == two["id"]
+
+
+def test_an_edge_that_is_silent_too_keeps_the_address_where_it_may_be(cloud: Controller) -> None:
+    one, two, _ = instances_of(cloud)
+    fip = guarded(cloud, one, two)
+    for name in ("hypervisor-1", "edge"):
+        cloud.fleet[name].cut = True
+    cloud.hear()
+    ok(cloud.ledger.red.post(f"/flexible-ips/{fip['id']}:failover", {}))
+
+    cloud.sweep()
+
+    assert cloud.ledger.red.fip(fip["id"])["state"] == "moving"
+    assert cloud.holders(f"{fip['address']}/32") == {"hypervisor-1": 1}
+    cloud.fleet["edge"].cut = False
+    cloud.sweep()
+    cloud.sweep()
+    assert holder(cloud, fip) == two["id"]
+
+
+def test_an_instance_that_moves_is_not_freed_by_fencing_its_addresses(cloud: Controller) -> None:
+    """Its guest may still be there."""
+    one, two, _ = instances_of(cloud)
+    guarded(cloud, one, two)
+    cloud.fleet["hypervisor-1"].cut = True
+    cloud.hear()
+    ok(cloud.post(f"/instances/{one['id']}:stop", who="operator"))
+
+    cloud.sweep()
+
+    assert apart(cloud) == set()
+
+
+def test_who_gets_the_address_back_is_no_longer_fenced_from_it(cloud: Controller) -> None:
+    one, two, _ = instances_of(cloud)
+    fip = guarded(cloud, one, two)
+    old = cloud.fleet["hypervisor-1"]
+    old.cut = True
+    cloud.fleet.down.add(fip["address"])
+    edge_speaks(cloud)
+    cloud.fleet.down.clear()
+    assert holder(cloud, fip) == two["id"]
+    old.cut = False
+    cloud.hear()
+    cloud.reconciler.sync.node(old.id)
+
+    ok(cloud.ledger.red.post(f"/flexible-ips/{fip['id']}:failover", {"to": target(one)}))
+    cloud.settle()
+
+    assert holder(cloud, fip) == one["id"]
+    assert apart(cloud) == set()
 
 
 def test_the_best_that_runs_is_chosen() -> None:

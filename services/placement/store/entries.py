@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 from uuid import UUID
 
-from sqlalchemy import and_, delete, func, literal, or_, select, text, tuple_, update
+from sqlalchemy import and_, delete, exists, func, literal, or_, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 
 from common.db import Transaction
 from services.netagent import wire
-from services.placement.model import Incarnation, Node, NodeEntry
+from services.placement.model import AddressFence, Incarnation, Node, NodeEntry
 from services.placement.snapshot import Entries
 from services.placement.store.nodes import up
 
@@ -255,7 +255,17 @@ Behind = list[tuple[Node, str | None]]
 
 
 def pending(tx: Transaction, owners: Sequence[UUID]) -> dict[UUID, Behind]:
-    """For each owner the nodes that have not read back what they must hold of it; one that is fenced has."""
+    """For each owner the nodes that have not read back what they must hold of it.
+
+    What is held apart counts as withdrawn: a node that is fenced, and an address that is fenced from a node.
+    """
+    apart = exists().where(
+        NodeEntry.removed,
+        NodeEntry.kind == int(wire.Kind.ADDRESS),
+        AddressFence.node_id == NodeEntry.node_id,
+        AddressFence.key == NodeEntry.key,
+        AddressFence.realized,
+    )
     found: dict[UUID, Behind] = {owner: [] for owner in owners}
     for chunk in _chunks(owners):
         query = (
@@ -263,7 +273,8 @@ def pending(tx: Transaction, owners: Sequence[UUID]) -> dict[UUID, Behind]:
             .join(Node, NodeEntry.node_id == Node.id)
             .where(
                 NodeEntry.owner.in_(chunk),
-                Node.fenced_at.is_(None),  # what is held apart counts as withdrawn
+                Node.fenced_at.is_(None),
+                ~apart,
                 NodeEntry.kind != int(wire.Kind.HEALTH_CHECK),  # an address is there, checked or not
                 or_(NodeEntry.generation > Node.applied_generation, NodeEntry.failure.is_not(None)),
             )
