@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from godwit_client.placement.models import ConversionPlan, Mode, Phase, PortConversion, PortState
@@ -12,7 +11,7 @@ from godwit_client.placement.models import ConversionPlan, Mode, Phase, PortConv
 from cloud import rawlog
 from cloud.conversion import dump, figures, guests, sabotage
 from cloud.conversion.counters import Counters
-from cloud.conversion.guests import AT_ONCE, Guest
+from cloud.conversion.guests import Guest
 from cloud.conversion.killer import FORWARD, MOVING, Killer, Timelines
 from cloud.conversion.operator import Operator, count, in_words
 from cloud.conversion.traffic import Prober, attending, connected, probing
@@ -25,6 +24,7 @@ from cloud.tour.watch import Watch
 PROJECT = "convert"
 GUESTS, OTHERS = 60, 5
 IN_FLIGHT = 10  # ports between two modes while losses are counted
+WAVES = ["9", "10"]  # after the canary's
 OTHERS_US = 20_000  # between two probes to a guest of the other zone
 AHEAD = 4  # ports probed on the way back before it is their turn
 KILLS_A_WAVE = 2
@@ -113,7 +113,7 @@ class Crossing:
     def _there_and_back(self) -> None:
         self._story.chapter("Plan")
         dump.write(self._site, self._customer, PROJECT, self._log("before.dump"))
-        plan = self._operator.plan(Phase.WAVES, IN_FLIGHT)
+        plan = self._operator.plan(Phase.WAVES, IN_FLIGHT, waves=WAVES)
         self._tell(plan)
         with (
             connected(self._site, self._log("streams.tcp"), self._guests, self._internet),
@@ -141,13 +141,12 @@ class Crossing:
         self._story.check(plan.addresses_changed == 0, "no public and no IPv6 address will change")
 
     def _turns(self, plan: ConversionPlan) -> list[list[Guest]]:
-        """Who is to be switched together: waves, until about half of the zone is."""
+        """Who is to be switched together: waves, until half of the zone is."""
         by_name = {guest.name: guest for guest in self._guests}
         found: list[list[Guest]] = []
         for wave in plan.waves:
-            names = sorted(port.name for port in plan.planned if port.wave == wave.number)
-            found.append([by_name[name] for name in names[:IN_FLIGHT]])
-            if len(names) > IN_FLIGHT or 2 * sum(map(len, found)) >= len(by_name):
+            found.append([by_name[port.name] for port in plan.planned if port.wave == wave.number])
+            if 2 * sum(map(len, found)) >= len(by_name):
                 break
         return found
 
@@ -165,7 +164,7 @@ class Crossing:
 
     def _wave(self, plan: ConversionPlan, number: int, due: list[Guest], prober: Prober, killer: Killer) -> None:
         """Let the conversion take these ports, then pause it: the next are to be probed before it takes them."""
-        begun, paused, kills = time.monotonic(), False, 0
+        begun, paused = time.monotonic(), False
         struck: list[str] = []
         self._take_up(plan, due, prober)
         with self._story.waiting(f"wave {number}") as more:
@@ -177,10 +176,9 @@ class Crossing:
                     paused = True
                 if paused and not any(row.state.value in MOVING for row in rows):
                     break
-                if paused and kills < KILLS_A_WAVE and (stage := killer.stalk(rows)):
+                if paused and len(struck) < KILLS_A_WAVE and (stage := killer.stalk(rows)):
                     self._watch.event("killed", stage)
                     struck.append(stage)
-                    kills += 1
                 more(states(rows))
                 in_time(begun, f"wave {number}: {states(rows)}")
                 time.sleep(POLL_S)
@@ -231,6 +229,7 @@ class Crossing:
                 rows, conversion = self._operator.ports(plan.id), self._operator.conversion(plan.id)
         took = time.monotonic() - begun
         prober.attend([])
+        timelines.know(row for row in rows if row.name in converted)
         timelines.write(self._log("rollback.timelines"))
         left = [one.name for one in self._customer.instances() if one.name in converted and one.port.mode != Mode.NAT]
         said = f"{len(converted)} ports are back in {took:.1f} s"
@@ -256,11 +255,13 @@ class Crossing:
 
     def _to_the_end(self) -> None:
         self._story.chapter("Again. First the order of one switch reversed: would its loss be seen?")
-        plan = self._operator.plan(Phase.DUAL, len(self._guests), restarts_guests=True, soak_s=SOAK_S)
+        plan = self._operator.plan(
+            Phase.DUAL, len(self._guests), restarts_guests=True, soak_s=SOAK_S, canary=[], waves=["100%"]
+        )
         self._operator.start(plan.id)
         self._operator.until(plan.id, lambda seen: bool(seen.paused), PATIENCE_S)
         self._reversed(self._guests[0])
-        self._all_at_once(self._guests[1:])
+        self._all_at_once(plan, self._guests[1:])
         self._adopt(plan)
         self._seal(plan)
 
@@ -300,25 +301,24 @@ class Crossing:
         while not timelines.reached(stage):
             in_time(begun, f"{guest.name} is not at {stage}")
 
-    def _all_at_once(self, due: Sequence[Guest]) -> None:
-        self._story.chapter("The zone is dual: now the owners convert, all at once")
+    def _all_at_once(self, plan: ConversionPlan, due: Sequence[Guest]) -> None:
+        self._story.chapter("Then all others at once")
         timelines = Timelines(self._customer)
         with (
-            connected(self._site, self._log("owners.tcp"), due, self._internet),
-            probing(self._site, self._log("owners.probe"), due),
-            ThreadPoolExecutor(AT_ONCE) as threads,
-            self._story.waiting(f"{len(due)} ports in flight"),
+            connected(self._site, self._log("together.tcp"), due, self._internet),
+            probing(self._site, self._log("together.probe"), due),
         ):
-            owned = threads.map(lambda guest: (guest, self._customer.convert(self._customer.instance(guest.id))), due)
-            for guest, operation in list(owned):
-                self._customer.done(operation, PATIENCE_S)
-                timelines.read(guest.name, operation.id)
+            self._operator.resume(plan.id, Phase.WAVES)
+            with self._story.waiting(f"{len(due)} ports in flight") as more:
+                ended = self._operator.until(plan.id, lambda seen: bool(seen.paused), PATIENCE_S, more)
             self._watch.let_run(SETTLED_S)
-        timelines.write(self._log("owners.timelines"))
+        timelines.know(self._operator.ports(plan.id))
+        timelines.write(self._log("together.timelines"))
         self._look("switched_again", past_gateways=True)
-        rate, ports = figures.rate(self._log("owners.timelines"))
-        loss = figures.loss(self._log("owners.probe"))
-        self._story.say(f"{ports} ports, {rate:.1f} a second; {loss.lost} of {loss.sent} probes were lost")
+        rate, ports = figures.rate(self._log("together.timelines"))
+        probed = figures.loss(self._log("together.probe"))
+        self._story.check(ports == len(due), f"{ports} ports, {rate:.1f} a second: {in_words(ended)}")
+        self._story.say(f"{probed.lost} of {probed.sent} probes were lost")
 
     def _adopt(self, plan: ConversionPlan) -> None:
         self._story.chapter("No new NAT, the tail: guests are restarted and take their addresses themselves")

@@ -180,7 +180,7 @@ def check_addresses(logs: Path) -> dict[str, Figure]:
 
 
 def check_rate(logs: Path) -> dict[str, Figure]:
-    reached = [dict(reversed(steps)) for steps in timelines(logs / "owners.timelines").values()]
+    reached = [dict(reversed(steps)) for steps in timelines(logs / "together.timelines").values()]
     span = max(steps["verified"] for steps in reached) - min(steps["checked"] for steps in reached)
     tried = {
         operation

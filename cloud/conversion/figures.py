@@ -8,8 +8,8 @@ Definitions, which `cloud.conversion.checker` implements a second time (losses a
   at a guest's link because it was another's.
 - A port goes *by a gateway* if within a sample of counters gateways have rewritten a packet of its address, and
   *directly* if its own link has.
-- The *rate* is that of the ports that owners convert at once: their number by the time from the first one `checked` to
-  the last one `verified`.
+- The *rate* is that of the ports that are converted all at once: their number by the time from the first one `checked`
+  to the last one `verified`.
 - A TCP connection is *reset* if anything ended it, or a line of it never came back.
 """
 
@@ -169,7 +169,7 @@ def figures(logs: Path) -> dict[str, Figure]:
         "rollback_differences": (len(differences(logs / "before.dump", logs / "after.dump")), rolled_back),
         "addresses_changed": (_changed(logs), len(ports)),
         "ports_still_by_gateway": _still_by_gateway(logs),
-        "ports_per_s": rate(logs / "owners.timelines"),
+        "ports_per_s": rate(logs / "together.timelines"),
         "attempts": (sum(course.forward for course in tried), len(ports)),
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from godwit_client import answer, every
@@ -33,14 +34,9 @@ class Operator:
 
     customer: Customer
 
-    def plan(self, through: Phase, in_flight: int, *, restarts_guests: bool = False, soak_s: int = 0) -> ConversionPlan:
-        body = models.ConversionCreate(
-            zone=self.customer.zone,
-            through=through,
-            in_flight=in_flight,
-            restarts_guests=restarts_guests,
-            soak_s=soak_s,
-        )
+    def plan(self, through: Phase, in_flight: int, **more: Any) -> ConversionPlan:
+        """`more`: as `ConversionCreate` has it."""
+        body = models.ConversionCreate(zone=self.customer.zone, through=through, in_flight=in_flight, **more)
         return answer(plan_conversion.sync_detailed(client=self._api, body=body))
 
     def start(self, conversion_id: UUID) -> Conversion:
