@@ -65,7 +65,7 @@ class Customer:
     def of(cls, site: Site, project: str, roles: Sequence[str] = ("operator",), *, zone: str | None = None) -> Customer:
         """In the site's first zone, unless another is named."""
         token = site.token(project=project, roles=roles)
-        patience = Patient(unreachable_s=20.0, unavailable_s=30.0)
+        patience = Patient(unreachable_s=60.0, unavailable_s=60.0)
         return cls(connect(site.apis["ipam"], site.apis["placement"], token, patience), zone or site.zone)
 
     # --- addresses ---------------------------------------------------------------------------------------------------

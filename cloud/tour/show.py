@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
+import httpx
 from godwit_client import Refused
 
 from cloud import operations
@@ -82,7 +83,7 @@ def run(show: Show[S], stage: Stage[S], report: Path, keep: bool) -> int:
         finish(show, story, report, show.take(story, stage.site(), logs))
     except (DomainError, Refused) as error:
         story.check(False, f"the tour broke off: {error.message} ({error.code})")
-    except Damaged as error:
+    except (Damaged, httpx.TransportError) as error:
         story.check(False, f"the tour broke off: {error}")
     finally:
         if keep or was_there:
