@@ -98,3 +98,9 @@ def test_a_port_that_does_not_answer_as_it_did_is_not_converted_and_in_the_end_r
 def test_nothing_begins_while_something_stands_against_it() -> None:
     reason = Reason("precheck.stale", "hypervisor-1 does not answer", "mend it")
     assert forward(Stage.NAT, Facts(blockers=(reason,))) == Blocked((reason,))
+
+
+@pytest.mark.parametrize("stage", [Stage.NAT, Stage.CHECKED])
+def test_nothing_begins_while_the_edge_cannot_be_asked(stage: Stage) -> None:
+    """What stands against it, and who answers before the switch, is not known then."""
+    assert forward(stage, Facts(edge_unknown="no answer")) == Wait("conversion.edge", "no answer")

@@ -142,7 +142,7 @@ def forward(stage: Stage, facts: Facts) -> Decision:
 def _waiting(stage: Stage, facts: Facts) -> Wait | None:
     if facts.hypervisor_pending:
         return Wait("conversion.hypervisor", facts.hypervisor_pending)
-    if stage in {Stage.ANNOUNCED, Stage.SWITCHED} and facts.edge_unknown:
+    if facts.edge_unknown and stage not in {Stage.PREPARED, Stage.OUTBOUND}:  # nor are blockers known, nor who answers
         return Wait("conversion.edge", facts.edge_unknown)
     if stage is Stage.ANNOUNCED and not facts.edge_sends_here:
         return Wait("conversion.edge", "the edge does not yet send the address to its hypervisor")
