@@ -12,7 +12,7 @@ from services.netagent import wire
 from services.placement import bells, modes, snapshot
 from services.placement.conversion.steps import CONVERSIONS, Path, Stage, path
 from services.placement.model import Claim, Port, Prefix, Zone
-from services.placement.move import Kind, Passage, Step, announcer, seats
+from services.placement.move import Kind, Passage, Step, announcer, rebinds_to, seats
 from services.placement.snapshot import UNANNOUNCED, FlexibleAddress, PortFacts, Sequenced
 from services.placement.store import entries, instances, nodes
 from services.placement.store.operations import uuid_of
@@ -121,6 +121,7 @@ def port_facts(tx: Transaction, ports: Sequence[Port]) -> dict[UUID, PortFacts]:
                 [snapshot.Held(held.node_id, held.prefix, held.carried) for held in port.node_addresses],
                 {address.prefix for address in port.addresses},
                 where[port.id],
+                rebinds_to(passage_of(port.claim)),
                 sequences,
             ),
             gateways=(),

@@ -19,6 +19,10 @@ class EdgeView:
     hops: Mapping[Prefix, Sequence[Sequence[str]]]
     known_by: Mapping[UUID, frozenset[str]]
 
+    def knows(self, prefixes: Sequence[Prefix]) -> bool:
+        """Whether the edges were asked for all of them."""
+        return all(prefix in self.hops for prefix in prefixes)
+
     def all_send(self, prefixes: Sequence[Prefix], to: UUID) -> bool:
         """Whether every edge sends all of `prefixes` to one node, and to nobody else."""
         return all(

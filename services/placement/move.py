@@ -156,6 +156,17 @@ class Passage:
     destination: UUID | None
 
 
+def rebinds_to(passage: Passage | None) -> UUID | None:
+    """The node whose own addresses alone are left to a port that rebinds once this step is read back.
+
+    Whatever else the port holds is freed when the move is done, so no node may hold it by then.
+    """
+    if passage is None:
+        return None
+    last = passage.kind in {Kind.START, Kind.EVACUATE} or (passage.kind is Kind.LIVE and passage.step is Step.WITHDRAW)
+    return passage.destination if last else None
+
+
 def seats(bound: UUID | None, passage: Passage | None) -> tuple[Seat, ...]:
     """Where a port's entries belong now: during a move the source first, then the destination."""
     if passage is None or passage.step is Step.DONE:

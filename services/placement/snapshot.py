@@ -79,22 +79,22 @@ def node_bound(
     held: Sequence[Held],
     flexible: Collection[Prefix],
     seats: Sequence[Seat],
+    rebinds_to: UUID | None,
     sequences: Mapping[Prefix, Sequenced],
 ) -> list[NodeBound]:
     """The node-bound addresses that a port's guest has; one that is `flexible` by now is the ledger's.
 
-    One that went along while the port was `hostnat` stays along when it is `nat` again, until the port is on another
-    node alone and has one of that node in its place: it is freed only when this is read back.
+    One that went along while the port was `hostnat` stays along when it is `nat` again, until a move of it
+    (`move.rebinds_to`).
     """
     of_mode = modes.MODES[mode]
     seated = {seat.node for seat in seats}
-    replaced = {one.prefix.version for one in held if {one.node} == seated}
     return [
         NodeBound(
             one.node,
             one.prefix,
             host_of(one.prefix),
-            of_mode.rebinds and not one.carried and (one.node in seated or one.prefix.version in replaced),
+            of_mode.rebinds and not one.carried and (one.node in seated or rebinds_to is not None),
             sequences.get(one.prefix, UNANNOUNCED),
         )
         for one in sorted(held, key=lambda one: (one.prefix.version, int(one.prefix.network_address)))

@@ -9,7 +9,7 @@ import pytest
 
 from services.netagent import wire
 from services.placement.conversion.steps import Stage, path
-from services.placement.move import PATHS, Kind, Passage, Step, seats
+from services.placement.move import PATHS, Kind, Passage, Step, rebinds_to, seats
 from services.placement.snapshot import (
     UNANNOUNCED,
     FlexibleAddress,
@@ -45,7 +45,7 @@ def facts(mode: str, step: Step | None, *, moved: bool = False) -> PortFacts:
         owns=mode == "routed",
         seats=where,
         addresses=[FlexibleAddress(prefix, ip_interface(hosts[prefix]), sequence) for prefix in addresses],
-        node_bound=node_bound(mode, private if step else private[:1], set(), where, {}),
+        node_bound=node_bound(mode, private if step else private[:1], set(), where, rebinds_to(passage), {}),
         gateways=[GATEWAY],
         endpoints=ENDPOINTS,
     )

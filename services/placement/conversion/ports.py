@@ -241,7 +241,9 @@ def _facts(port: Port, claim: Claim, behind: Behind, outside: Outside) -> Facts:
     gateways = describe([(node, failure) for node, failure in behind if node.role == "gateway"])
     now = datetime.now(UTC)
     node = port.node_id
-    watched = _watched(port) if steps.asks_edge(*outside.stages[port.id]) and node and not outside.edge_unknown else []
+    watched = _watched(port) if steps.asks_edge(*outside.stages[port.id]) and node else []
+    unknown = outside.edge_unknown or (None if outside.edge.knows(watched) else "its addresses have just changed")
+    watched = [] if unknown else watched
     sends_here = not watched
     if watched and node:
         ask = outside.edge.all_send if claim.kind == CONVERT else outside.edge.any_sends
@@ -254,7 +256,7 @@ def _facts(port: Port, claim: Claim, behind: Behind, outside: Outside) -> Facts:
         hypervisor_pending=move.unrealized(hypervisors).text if hypervisors else None,
         gateways_pending=move.unrealized(gateways).text if gateways else None,
         edge_sends_here=sends_here,
-        edge_unknown=outside.edge_unknown,
+        edge_unknown=unknown,
         settled_s=(now - claim.settled_at).total_seconds() if claim.settled_at else 0.0,
         at_stage_s=(now - claim.entered_at).total_seconds(),
         silent=steps.failed(claim.answered, tried.ways) if tried else (),
