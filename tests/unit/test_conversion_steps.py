@@ -104,3 +104,7 @@ def test_nothing_begins_while_something_stands_against_it() -> None:
 def test_nothing_begins_while_the_edge_cannot_be_asked(stage: Stage) -> None:
     """What stands against it, and who answers before the switch, is not known then."""
     assert forward(stage, Facts(edge_unknown="no answer")) == Wait("conversion.edge", "no answer")
+
+
+def test_an_address_that_came_since_keeps_the_mapping_until_the_edge_sends_it_here() -> None:
+    assert isinstance(forward(Stage.OUTBOUND, Facts(edge_sends_here=False, settled_s=SETTLE_S)), Wait)

@@ -189,8 +189,7 @@ class PortConversions:
                     row.checked_at = datetime.now(UTC)
                 return steps.path(following) != steps.path(stage)
             case Wait() as wait:
-                if wait.settling and claim.settled_at is None:
-                    claim.settled_at = datetime.now(UTC)
+                claim.settled_at = (claim.settled_at or datetime.now(UTC)) if wait.settling else None
                 if wait.soon:
                     judged.look_again(steps.SETTLE_S - facts.settled_s if wait.settling else steps.SETTLE_S)
                 operation.wait(wait.code, wait.text, "it is read back")

@@ -116,7 +116,8 @@ Decision = Advance | Wait | Blocked | RollBack | Done
 
 def asks_edge(kind: str, stage: Stage) -> bool:
     """Whether this stage waits for what the edge's kernel does."""
-    return (kind, stage) in {(CONVERT, Stage.ANNOUNCED), (CONVERT, Stage.SWITCHED), (REVERT, Stage.PREPARED)}
+    there = {Stage.ANNOUNCED, Stage.OUTBOUND, Stage.SWITCHED}
+    return stage in there if kind == CONVERT else stage is Stage.PREPARED
 
 
 def tries_guest(kind: str, stage: Stage) -> bool:
@@ -142,9 +143,9 @@ def forward(stage: Stage, facts: Facts) -> Decision:
 def _waiting(stage: Stage, facts: Facts) -> Wait | None:
     if facts.hypervisor_pending:
         return Wait("conversion.hypervisor", facts.hypervisor_pending)
-    if facts.edge_unknown and stage not in {Stage.PREPARED, Stage.OUTBOUND}:  # nor are blockers known, nor who answers
+    if facts.edge_unknown and stage is not Stage.PREPARED:  # nor are blockers known, nor who answers
         return Wait("conversion.edge", facts.edge_unknown)
-    if stage is Stage.ANNOUNCED and not facts.edge_sends_here:
+    if stage in {Stage.ANNOUNCED, Stage.OUTBOUND} and not facts.edge_sends_here:  # it may have got another address
         return Wait("conversion.edge", "the edge does not yet send the address to its hypervisor")
     if stage is Stage.OUTBOUND and facts.settled_s < SETTLE_S:
         return Wait("conversion.settling", "packets on their way still need the gateways' mapping", True, True)
