@@ -291,6 +291,9 @@ def _fabric_only(management: IPv4Network, controllers: IPv4Network) -> str:
     }}"""
 
 
+TCP_ACCEPTED = "tcp flags & (fin | syn | rst | ack) == syn | ack"
+
+
 def _guest_chains(management: IPv4Network, zone: Zone) -> str:
     return f"""\
     chain guests_to_host {{
@@ -307,6 +310,8 @@ def _guest_chains(management: IPv4Network, zone: Zone) -> str:
         type filter hook forward priority filter + 1; policy accept;
         iifname "g*" ip daddr {zone.probe_source} icmp type echo-reply accept
         iifname "g*" ip6 daddr {zone.probe_source_ipv6} icmpv6 type echo-reply accept
+        iifname "g*" ip daddr {zone.probe_source} {TCP_ACCEPTED} accept
+        iifname "g*" ip6 daddr {zone.probe_source_ipv6} {TCP_ACCEPTED} accept
         iifname "g*" ip daddr {{ {management}, {FABRIC4}, 169.254.0.0/16 }} drop
         iifname "g*" ip6 daddr {{ fd00::/8, fe80::/10 }} drop
     }}"""

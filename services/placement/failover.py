@@ -49,7 +49,8 @@ class Failovers:
         self._ipam = ipam
         self._sets = sets
         self._fences = fences
-        self._pool = ThreadPoolExecutor(16, thread_name_prefix="withdrawal")
+        self._at_once = ThreadPoolExecutor(16, thread_name_prefix="failover")
+        self._withdrawals = ThreadPoolExecutor(16, thread_name_prefix="withdrawal")  # one may outlast its patience
 
     def take(self, edge_id: UUID) -> None:
         """Let every address whose holder an edge finds down go to another candidate. Raises Unavailable."""
@@ -58,21 +59,23 @@ class Failovers:
         if edge is None:
             return
         found = self._agents.of(edge.id, edge.agent_url).health_checks()
-        for state in found:
-            if state.condition is Condition.DOWN:
-                self._fail_over(state)
+        down = [state for state in found if state.condition is Condition.DOWN]
+        left = {port.id: port for port in self._at_once.map(self._fail_over, down) if port is not None}
+        for _ in self._at_once.map(self._withdraw, left.values()):
+            pass
 
-    def _fail_over(self, state: CheckState) -> None:
+    def _fail_over(self, state: CheckState) -> Port | None:
+        """The port that the address is to leave; None: it stays."""
         with self._db.transaction() as tx:
             port = instances.port(tx, state.holder)
             address = _checked(port, state) if port is not None else None
             if port is None or address is None:  # it has gone elsewhere meanwhile
-                return
+                return None
             candidates = [(kind, UUID(target_id)) for kind, target_id, _ in address.candidates]
             to = choose(candidates, (port.kind, port.target_id), _running(tx, candidates))
         if to is None:
             log.warning("failover.nowhere", address=str(state.address), missed=state.missed)
-            return
+            return None
         body = ipam_wire.Failover.model_validate(
             {
                 "from": ipam_wire.TargetRef(kind=port.kind, id=port.target_id),
@@ -84,16 +87,16 @@ class Failovers:
             operation = self._ipam.fail_over(address.flexible_ip, body)
         except (Conflict, Invalid, NotFound) as refused:
             log.info("failover.refused", address=str(state.address), code=refused.code, text=refused.message)
-            return
+            return None
         log.warning("failover.by_health", address=str(state.address), missed=state.missed, operation=operation.id)
-        self._withdraw(port)
+        return port
 
     def _withdraw(self, holder: Port) -> None:
         """Have the old holder's node withdraw the address; what it has not soon is fenced from it."""
         port, behind = self._sets.fetch(holder.kind, holder.target_id)
         if port is None:
             return
-        withdrawal = self._pool.submit(self._sets.realize, port, behind)
+        withdrawal = self._withdrawals.submit(self._sets.realize, port, behind)
         with contextlib.suppress(TimeoutError):
             withdrawal.result(WITHDRAWAL_S)
         self._fences.take(port.id)
