@@ -242,3 +242,20 @@ def test_the_tail_ends_when_the_guests_have_restarted(cloud: Controller) -> None
 
     done = settled(cloud, half)
     assert (done["phase"], done["ports"]) == ("done", {"adopted": 5})
+
+
+def test_a_prefix_that_the_ledger_has_taken_is_given_to_nobody_else_when_its_guest_goes(cloud: Controller) -> None:
+    (first,) = guests(cloud, 1)
+    planned = plan(cloud, through="planned")
+    ok(cloud.post(f"/conversions/{planned['id']}:start", None, "operator"))
+    cloud.rung.clear()
+    cloud.run(bells.CONVERSION, (planned["id"],))  # the ledger has it; nobody tells the port
+    cloud.lose_bells()
+    ok(cloud.request("red", "DELETE", f"/instances/{first['id']}"))
+    cloud.settle()
+    second = cloud.instance("second", mode="nat", hypervisor=first["hypervisor"], who="operator")
+    assert legacy(second).isdisjoint(legacy(first))
+
+
+def legacy(instance: Any) -> set[str]:
+    return {address["prefix"] for address in instance["port"]["addresses"] if ":" in address["prefix"]}

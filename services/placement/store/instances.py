@@ -192,8 +192,13 @@ def free_node_addresses(tx: Transaction, of: Port, keep: UUID | None = None) -> 
 
 
 def remove(tx: Transaction, instance: Instance) -> None:
-    """Delete an instance with its port. Node-bound addresses go first: the ORM cannot sort keys of both families."""
-    tx.session.execute(delete(NodeAddress).where(NodeAddress.port_id == instance.port.id))
+    """Delete an instance with its port. Node-bound addresses go first: the ORM cannot sort keys of both families.
+
+    What is carried may be the ledger's already: it is never given out again.
+    """
+    held = NodeAddress.port_id == instance.port.id
+    tx.session.execute(update(NodeAddress).where(held, NodeAddress.carried).values(port_id=None))
+    tx.session.execute(delete(NodeAddress).where(held))
     tx.session.expire(instance.port, ["node_addresses"])
     tx.session.delete(instance)
 
