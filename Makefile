@@ -79,7 +79,7 @@ simulate: setup ## Play SEEDS=200 seeds of the simulation, from START=0, on one 
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --start $(or $(START),0)
 
 .PHONY: bench-convert
-bench-convert: setup ## Convert zones at scale: the real controller's 10,000 ports into docs/bench/convert.json (root)
+bench-convert: setup ## Convert zones at scale, simulated and by the real controller, into docs/bench/convert.json (root)
 	@$(BIN)/python -m bench.convert
 
 EXAMPLES ?= 300
