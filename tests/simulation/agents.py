@@ -121,8 +121,8 @@ class Agent:
         try:
             if self._alive(process.verify):
                 self._alive(lambda: process.repair(tell=False))
-            elif self.refuses is None and self.dies_at is None:
-                self.disturbed = False
+            elif self.refuses is None and self.dies_at is None and self.checkpoint.load() is not None:
+                self.disturbed = False  # one that was told nothing yet finds nothing wrong
         except Silence:
             return
 

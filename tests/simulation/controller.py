@@ -6,7 +6,7 @@ Each follows the production task of the same name step by step (`sync`, `address
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from ipaddress import ip_interface
@@ -16,26 +16,35 @@ from uuid import UUID
 from common.errors import Conflict, DomainError, Invalid, NotFound, Unavailable
 from services.netagent.errors import BaseMismatch, StaleGeneration
 from services.netagent.wire import Snapshot, State
-from services.placement import bells, modes
-from services.placement.conversion.steps import Stage, path
+from services.placement import bells, modes, snapshot
+from services.placement.conversion.steps import Stage
 from services.placement.errors import LedgerUnavailable
-from services.placement.move import Advance, Facts, Kind, Pending, Seat, Step, announcer, unrealized
-from services.placement.node_addresses import host_of
+from services.placement.move import Advance, Facts, Kind, Pending, Step, announcer, rebinds_to, unrealized
 from services.placement.poller import DIFFERENT_POLLS, is_resync_due
-from services.placement.snapshot import FlexibleAddress, NodeBound, PortFacts, Prefix, Sequenced
+from services.placement.snapshot import (
+    UNANNOUNCED,
+    FlexibleAddress,
+    Held,
+    PortFacts,
+    Prefix,
+    Sequenced,
+    settled_path,
+)
 from tests.simulation.agents import Agent
 from tests.simulation.decisions import Decisions
 from tests.simulation.engine import Engine
 from tests.simulation.fabric import Fabric
 from tests.simulation.ledger import AddressSet, Ledger
 from tests.simulation.network import LEDGER, Network
-from tests.simulation.rows import Address, Claim, Node, Port, Rows
+from tests.simulation.rows import Address, Claim, ConversionClaim, Node, Port, Rows
 from tests.simulation.workers import Call, Commit, Gather, Task, Workers
 
 COMMIT = Commit()
 TIMEOUT_S, POLL_S, SWEEP_S = 5.0, 1.0, 5.0
+WAIT_FOR_THE_FABRIC = {Stage.ANNOUNCED, Stage.PREPARED}
 
-Edge = tuple[Kind, Step, Step]
+Edge = tuple[str, str, str]
+"""A kind of change, where it was, and what followed: another step, or the code of what it waits for."""
 
 
 @dataclass
@@ -78,11 +87,12 @@ class Controller:
 
         def heard() -> None:
             self._queued.discard((bell, names))
-            self.workers.start(what, self._task(bell, names[0]))
+            self.workers.start(what, self._task(bell, names))
 
         self.engine.soon(what, heard, 0.02)
 
-    def _task(self, bell: str, name: Any) -> Task:
+    def _task(self, bell: str, names: tuple[Any, ...]) -> Task:
+        name = names[0]
         match bell:
             case bells.NODE:
                 return self.sync_node(name)
@@ -149,11 +159,11 @@ class Controller:
     def _sync_port(self, port_id: UUID) -> Task:
         behind = self._reachable_behind(port_id)
         yield COMMIT
-        yield from self._sync_nodes(behind, port_id)
+        yield from self._sync_nodes(behind, [port_id])
 
-    def _sync_nodes(self, node_ids: Iterable[UUID], of: UUID) -> Task:
+    def _sync_nodes(self, node_ids: Iterable[UUID], of: Collection[UUID]) -> Task:
         settled = yield Gather([self._sync(node_id) for node_id in node_ids])
-        yield from self._wake([owner for owners in settled for owner in owners if owner != of])
+        yield from self._wake([owner for owners in settled for owner in owners if owner not in of])
 
     def _wake(self, owners: Iterable[UUID]) -> Task:
         woken = dict.fromkeys(owners)
@@ -161,50 +171,71 @@ class Controller:
             return
         for owner in woken:
             if owner in self.rows.claims:
-                self.ring(bells.OPERATION, (self.rows.claims[owner].operation,))
-            if (port := self.rows.ports.get(owner)) and port.set_revision > port.reported_revision:
+                self.ring_claim(self.rows.claims[owner])
+            if (port := self.rows.ports.get(owner)) and self._unreported(port):
                 self.ring(bells.REPORT, (owner,))
         yield COMMIT
+
+    @staticmethod
+    def _unreported(port: Port) -> bool:
+        return port.set_revision > port.reported_revision or port.ledger_mode != port.mode
+
+    def ring_claim(self, claim: Claim | ConversionClaim) -> None:
+        """Wake whoever takes a claim on."""
+        if isinstance(claim, Claim):
+            self.ring(bells.OPERATION, (claim.operation,))
+        else:
+            self.ring(bells.CONVERSION_BATCH, (claim.wave, claim.source))
 
     # --- what nodes must hold: as `services.placement.desired` ------------------------------------------------------
 
     def derive(self, port: Port) -> None:
         """Bring the entries of `port` up to date on every node."""
+        before = self.facts(port)
+        if (node := announcer(before.seats)) is not None:
+            for prefix in snapshot.announced(before, node):
+                self._announce_from(prefix, node)
+        self.rows.replace(port.id, self.decisions.port_entries(self.facts(port)), port.id)
+
+    def facts(self, port: Port) -> PortFacts:
+        """What decides a port's entries, with the sequences that its addresses have now."""
         rows = self.rows
         claim = rows.claims.get(port.id)
-        where = self.decisions.seats(port.node, claim.passage if claim else None)
-        nat_path = path(Stage.NAT) if port.mode == modes.NAT else None  # a conversion's claim will say another stage
-        rebinds = modes.MODES[port.mode].rebinds
-        bound = sorted(
-            ((prefix, node) for prefix, (node, holder) in rows.node_bound.items() if holder == port.id),
-            key=lambda held: (held[0].version, int(held[0].network_address)),
-        )
-        facts = PortFacts(
+        passage = claim.passage if isinstance(claim, Claim) else None
+        where = self.decisions.seats(port.node, passage)
+        path = self.decisions.path(claim.stage) if isinstance(claim, ConversionClaim) else settled_path(port.mode)
+        held = [
+            Held(node, prefix, prefix in rows.carried)
+            for prefix, (node, holder) in rows.node_bound.items()
+            if holder == port.id
+        ]
+        return PortFacts(
             port=port.id,
             name=port.name,
             mac=port.mac,
-            path=nat_path,
+            path=path,
             owns=port.mode == modes.ROUTED,
             seats=where,
-            addresses=self._addresses(port, where),
-            node_bound=[NodeBound(node, prefix, host_of(prefix), rebinds) for prefix, node in bound],
-            gateways=[node.id for node in rows.of_role("gateway")] if nat_path and nat_path.mapping else [],
+            addresses=[
+                FlexibleAddress(
+                    address.prefix,
+                    ip_interface(address.host),
+                    rows.sequences.get(address.prefix, UNANNOUNCED),
+                    rows.node_bound[address.prefix][0] if address.prefix in rows.carried else None,
+                )
+                for address in port.addresses
+            ],
+            node_bound=snapshot.node_bound(
+                port.mode,
+                held,
+                {address.prefix for address in port.addresses},
+                where,
+                rebinds_to(passage),
+                rows.sequences,
+            ),
+            gateways=[node.id for node in rows.of_role("gateway")] if path and path.mapping else [],
             endpoints={seat.node: rows.nodes[seat.node].endpoint for seat in where},
         )
-        rows.replace(port.id, self.decisions.port_entries(facts), port.id)
-
-    def _addresses(self, port: Port, where: tuple[Seat, ...]) -> list[FlexibleAddress]:
-        from_node = announcer(where)
-        if port.mode == modes.ROUTED and from_node is not None:
-            for address in port.addresses:
-                self._announce_from(address.prefix, from_node)
-        unannounced = Sequenced(0, None, None)
-        return [
-            FlexibleAddress(
-                address.prefix, ip_interface(address.host), self.rows.sequences.get(address.prefix, unannounced)
-            )
-            for address in port.addresses
-        ]
 
     def _announce_from(self, prefix: Prefix, node: UUID) -> None:
         """`node` becomes the announcer of `prefix`; the sequence rises if another was."""
@@ -221,6 +252,10 @@ class Controller:
             return
         port.set_revision = fetched.revision
         port.addresses = [Address(*address) for address in fetched.addresses]
+        for prefix in self.rows.carried.intersection(address.prefix for address in port.addresses):
+            node, holder = self.rows.node_bound[prefix]
+            if holder == port.id:  # the ledger's from now on, and never given out again
+                self.rows.node_bound[prefix] = (node, None)
         self.derive(port)
 
     def follow(self, target: UUID) -> Task:
@@ -237,7 +272,7 @@ class Controller:
         behind = self._reachable_behind(port.id)
         claimed = port.id in self.rows.claims
         yield COMMIT
-        yield from self._sync_nodes(behind, port.id)
+        yield from self._sync_nodes(behind, [port.id])
         yield from self.report(port.id)
         if claimed:
             yield from self._wake([port.id])
@@ -245,11 +280,13 @@ class Controller:
     def report(self, port_id: UUID) -> Task:
         """Tell the ledger how far a port's addresses are realised."""
         port, claim = self.rows.ports.get(port_id), self.rows.claims.get(port_id)
+        if port is not None and port.ledger_mode != port.mode:
+            yield from self._tell_limits(port)
         if port is None or port.set_revision <= port.reported_revision:
             return
         behind = self.pending(port_id)
         revision = port.set_revision
-        created = claim is None or claim.kind is not Kind.CREATE  # what nobody runs yet is not attached yet
+        created = claim is None or claim.kind != Kind.CREATE  # what nobody runs yet is not attached yet
         done = created and self.decisions.is_realized(behind)
         waits = None if done else unrealized(behind).code if behind else "instance.creating"
         yield COMMIT
@@ -261,6 +298,16 @@ class Controller:
             port.reported_revision = revision
             yield COMMIT
 
+    def _tell_limits(self, port: Port) -> Task:
+        mode = port.mode
+        limits = modes.MODES[mode]
+        yield COMMIT
+        yield self._ledger(
+            "register", lambda: self.ledger.register(port.id, port.name, limits.limit_ipv4, limits.limit_ipv6)
+        )
+        port.ledger_mode = mode
+        yield COMMIT
+
     # --- progress ----------------------------------------------------------------------------------------------------
 
     def take(self, operation: str) -> Task:
@@ -271,12 +318,16 @@ class Controller:
                 return
             port = self.rows.ports[claim.port]
             yield COMMIT
+            if claim.step is Step.ABANDON:
+                yield from self._abandon(claim)
+                return
             yield from self._sync_port(port.id)
             try:
                 outside = yield from self._outside_facts(claim, port)
             except (Conflict, Invalid, NotFound) as error:
-                yield from self._abandon(claim, error)
-                return
+                self._refused(operation, error)
+                yield COMMIT
+                continue
             reached = self._judge(claim, outside)
             yield COMMIT
             if reached is Step.DONE:
@@ -311,41 +362,63 @@ class Controller:
             operation.state, operation.waits = "succeeded", None
             return
         operation.state, operation.waits = "running", None
+        if claim.kind is Kind.RESTART and step is Step.PREPARE:  # no node holds anything of it
+            self.adopt(port)
         self.derive(port)
+
+    def adopt(self, port: Port) -> None:
+        """Bring a port, of which no node holds anything, to the mode in which it starts."""
+        port.mode = self.mode_at_start(port)
+
+    def mode_at_start(self, port: Port) -> str:
+        """The mode in which a port starts that is stopped now."""
+        return modes.at_start(port.mode, self.rows.stack, port.families, gives_up_ipv4=port.gives_up_ipv4)
 
     def _finish(self, claim: Claim, port: Port) -> None:
         rows = self.rows
-        rows.allocations.pop(port.id, None)
-        if (held := rows.allocations.pop(claim.operation, None)) is not None:
-            rows.allocations[port.id] = held
-        self._free_node_bound(port.id, keep=claim.destination)
+        if claim.kind is not Kind.RESTART:  # which keeps what it holds of its node
+            rows.allocations.pop(port.id, None)
+            if (held := rows.allocations.pop(claim.operation, None)) is not None:
+                rows.allocations[port.id] = held
+            if modes.MODES[port.mode].rebinds:
+                rows.free_node_bound(port, keep=claim.destination)
         port.node = claim.destination
         rows.swap(claim, None)
         if claim.kind is Kind.DELETE:
-            del rows.ports[port.id]
+            self._forget(port)
         else:
             self.derive(port)
 
-    def _free_node_bound(self, port_id: UUID, keep: UUID | None = None) -> None:
+    def _forget(self, port: Port) -> None:
         bound = self.rows.node_bound
-        for prefix in [p for p, (node, holder) in bound.items() if holder == port_id and node != keep]:
-            del bound[prefix]
+        for prefix in [prefix for prefix, (_, holder) in bound.items() if holder == port.id]:
+            if prefix in self.rows.carried:  # the ledger's, or about to be: never given out again
+                bound[prefix] = (bound[prefix][0], None)
+            else:
+                del bound[prefix]
+        del self.rows.ports[port.id]
 
-    def _abandon(self, claim: Claim, error: DomainError) -> Task:
-        """A creation whose addresses the ledger refuses leaves nothing behind, and its operation says why."""
+    def _refused(self, operation: str, error: DomainError) -> None:
+        """The ledger refuses a creation's addresses: it is abandoned, whatever another worker is about."""
+        claim = self.rows.claim_of(operation)
+        if claim is not None and claim.step is Step.REGISTER:
+            self.rows.swap(claim, replace(claim, step=Step.ABANDON))
+            self.rows.operations[operation].error = error.code
+
+    def _abandon(self, claim: Claim) -> Task:
+        """Leave nothing of a creation behind; its operation says why."""
         try:
             yield self._ledger("delete target", lambda: self.ledger.delete_target(claim.port))
         except Unavailable:
             return
         current, rows = self.rows.claim_of(claim.operation), self.rows
-        if current is None or current.step is not Step.REGISTER:
+        if current is None:
             return
         rows.allocations.pop(claim.operation, None)
-        self._free_node_bound(claim.port)
         rows.swap(current, None)
-        del rows.ports[claim.port]
+        self._forget(rows.ports[claim.port])
         operation = rows.operations[claim.operation]
-        operation.state, operation.waits, operation.error = "failed", None, error.code
+        operation.state, operation.waits = "failed", None
         yield COMMIT
 
     def _outside_facts(self, claim: Claim, port: Port) -> Task:
@@ -380,9 +453,11 @@ class Controller:
         return (yield self._ledger("address set", lambda: self.ledger.address_set(port.id)))
 
     def _converged(self, claim: Claim, port: Port) -> Task:
-        if port.mode != modes.ROUTED or not port.addresses or claim.destination is None:
+        facts = self.facts(port)
+        node = announcer(facts.seats)
+        prefixes = snapshot.announced(facts, node) if node else []
+        if not prefixes or claim.destination is None:
             return True
-        prefixes = [address.prefix for address in port.addresses]
         yield COMMIT
         for edge in self.rows.of_role("edge"):
             routes = yield self._agent(edge.id, "routes", lambda agent: agent.state() and self.fabric.lookup(prefixes))
@@ -398,9 +473,9 @@ class Controller:
             if node.generation > node.applied:
                 self.ring(bells.NODE, (node.id,))
         for claim in rows.claims.values():
-            self.ring(bells.OPERATION, (claim.operation,))
+            self.ring_claim(claim)
         for port in rows.ports.values():
-            if port.set_revision > port.reported_revision:
+            if self._unreported(port):
                 self.ring(bells.REPORT, (port.id,))
         yield COMMIT
         for target in (yield self._ledger("lagging", self.ledger.lagging)):
@@ -435,5 +510,6 @@ class Controller:
     def fabric_changed(self) -> None:
         """The edge's long poll: whoever waits for the fabric is woken."""
         for claim in self.rows.claims.values():
-            if claim.step is Step.ANNOUNCE:
-                self.ring(bells.OPERATION, (claim.operation,))
+            waits = claim.step is Step.ANNOUNCE if isinstance(claim, Claim) else claim.stage in WAIT_FOR_THE_FABRIC
+            if waits:
+                self.ring_claim(claim)

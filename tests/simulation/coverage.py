@@ -7,14 +7,61 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from services.placement.move import PATHS
+from services.placement.conversion.phases import FORWARD, Phase
+from services.placement.conversion.steps import CONVERT, REVERT, Stage
+from services.placement.move import PATHS, Kind
 from tests.simulation.controller import Edge
 from tests.simulation.world import Outcome
 
-EDGES: frozenset[Edge] = frozenset(
-    (kind, step, following) for kind, path in PATHS.items() for step, following in pairwise(path)
-)
-"""Every step that can follow another, by kind. A further state machine adds its own."""
+
+def _waits(kind: str, code: str, *where: str) -> set[Edge]:
+    return {(kind, one, f"conversion.{code}") for one in where}
+
+
+_STAGES = [stage.name.lower() for stage in Stage]
+_CONVERTING = [phase.value for phase in Phase if phase.converts]
+
+MOVES: set[Edge] = {
+    (kind, step, following)
+    for kind, path in PATHS.items()
+    if kind is not Kind.EVACUATE  # nobody fences a node here
+    for step, following in pairwise(path)
+}
+PORTS: set[Edge] = {
+    *((CONVERT, stage, following) for stage, following in pairwise(_STAGES)),
+    *((REVERT, stage, following) for stage, following in pairwise(reversed(_STAGES))),
+    (CONVERT, "nat", "blocked"),
+    (CONVERT, "switched", "rolling_back"),
+    (CONVERT, "switched", "done"),
+    (REVERT, "nat", "done"),
+    *_waits(CONVERT, "edge", "checked", "announced", "outbound", "switched"),
+    *_waits(CONVERT, "hypervisor", "prepared", "announced", "outbound", "switched"),
+    *_waits(CONVERT, "settling", "outbound"),
+    *_waits(CONVERT, "verdict", "switched"),
+    *_waits(REVERT, "gateways", "outbound"),
+    *_waits(REVERT, "hypervisor", "outbound", "announced", "prepared", "checked"),
+    *_waits(REVERT, "edge", "prepared"),
+    *_waits(REVERT, "settling", "prepared"),
+    *(("turn", stage, REVERT) for stage in _STAGES),
+}
+ZONES: set[Edge] = {
+    *(("zone", phase.value, following.value) for phase, following in pairwise(FORWARD)),
+    ("zone", "aborting", "aborted"),
+    *(("abort", phase.value, "aborting") for phase in FORWARD[:-1]),
+    *(("zone", phase, "wave ends") for phase in _CONVERTING),
+    *_waits("zone", "wave", *_CONVERTING),
+    *_waits("zone", "carry", "planned"),
+    *_waits("zone", "nodes", "draining"),  # what nodes themselves hold changes in no other phase
+    *_waits("zone", "tail", "tail"),
+    *_waits("zone", "restarts", "tail"),
+    *_waits("zone", "aborting", "aborting"),
+    *(
+        ("alarm", f"conversion.{code}", "paused")
+        for code in ("failures", "wrong_tenant", "duplicate", "stale", "budget")
+    ),
+}
+EDGES: frozenset[Edge] = frozenset(MOVES | PORTS | ZONES)
+"""Every step that can follow another, and what each can wait for, by kind. A further state machine adds its own."""
 
 
 @dataclass

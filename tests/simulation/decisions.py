@@ -1,6 +1,6 @@
 """The production rules a simulation runs on, each replaceable: what a test seeds a bug into.
 
-New pure steps (a zone's conversion, fencing) get a field here, a task in `controller`, and a map of their edges in
+New pure steps (fencing) get a field here, a task in `controller`, and a map of their edges in
 `coverage`.
 """
 
@@ -15,6 +15,9 @@ from services.netagent.admission import Change, Held, Position
 from services.netagent.wire import Delta, Digest, EntryKey, Realized, Snapshot
 from services.netagent.wire import Kind as EntryKind
 from services.placement import move, snapshot
+from services.placement.conversion import phases, steps
+from services.placement.conversion.phases import Phase, ZoneFacts
+from services.placement.conversion.steps import Path, Reason, Stage
 from services.placement.move import Advance, Facts, Kind, Passage, Pending, Seat, Step, Wait
 from services.placement.snapshot import Entries, PortFacts
 from tests.simulation.rows import Trusts
@@ -44,6 +47,10 @@ class Decisions:
 
     next_step: Callable[[Kind, Step, Facts], Advance | Wait] = move.next_step
     seats: Callable[[UUID | None, Passage | None], tuple[Seat, ...]] = move.seats
+    convert: Callable[[str, Stage, steps.Facts], steps.Decision] = steps.next_step
+    path: Callable[[Stage], Path] = steps.path
+    next_phase: Callable[[Phase, ZoneFacts], phases.Advance | phases.EndWave | phases.Wait] = phases.next_phase
+    alarms: Callable[[Phase, ZoneFacts], list[Reason]] = phases.alarms
     port_entries: Callable[[PortFacts], Entries] = snapshot.port_entries
     admit: Admit = admission.admit
     is_realized: Callable[[Sequence[Pending]], bool] = is_realized

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv4Network
+from uuid import UUID
 
 from dataplane.entries import Anchor, Inbound, Leg
 from services.netagent.render import link_name
 from services.placement import modes
+from services.placement.snapshot import Prefix
 from tests.simulation.invariants import Broken
 from tests.simulation.requests import ARCHIVED, DELETED, RUNNING, Requests
+from tests.simulation.rows import Port, Rows
 
 
 def judge(requests: Requests) -> None:
@@ -55,9 +58,24 @@ def _instances(requests: Requests) -> None:
     held = {port.id: port.node for port in rows.ports.values() if port.node is not None}
     if held != rows.allocations:
         raise Broken("allocations", f"{rows.allocations} are held, {held} run")
-    for prefix, (node, port_id) in rows.node_bound.items():
-        if port_id not in rows.ports or rows.ports[port_id].node != node:
-            raise Broken("allocations", f"{prefix} is held by {port_id}, which is not on its node")
+    for prefix, (node, holder) in rows.node_bound.items():
+        if holder is None:
+            continue
+        if holder not in rows.ports:
+            raise Broken("allocations", f"{prefix} is held by {holder}, which is gone")
+        if (
+            modes.MODES[rows.ports[holder].mode].rebinds
+            and prefix not in rows.carried
+            and _moved(rows, holder, node, prefix)
+        ):
+            raise Broken("allocations", f"{prefix} is held by {holder}, which has one of its own node")
+
+
+def _moved(rows: Rows, port_id: UUID, node: UUID, prefix: Prefix) -> bool:
+    """Whether a port is elsewhere than on `node`, with an address like `prefix` of where it is."""
+    here = rows.ports[port_id].node
+    held = [(of, p.version) for p, (of, holder) in rows.node_bound.items() if holder == port_id]
+    return here != node and (here, prefix.version) in held
 
 
 def _addresses(requests: Requests) -> None:
@@ -80,13 +98,26 @@ def _addresses(requests: Requests) -> None:
         if port.mode == modes.ROUTED:
             if controller.fabric.next_hops(prefix) != [port.node]:
                 raise Broken("not converged", f"the fabric does not send {prefix} to {port.name}")
-        elif port.mode == modes.NAT:
+        elif port.mode == modes.HOSTNAT:
+            _by_its_own_hypervisor(requests, port, prefix)
+        elif port.mode == modes.NAT and prefix.version == 4:
             public = IPv4Address(prefix.network_address)
             for gateway in rows.of_role("gateway"):
                 row = controller.agents[gateway.id].kernel.table(Inbound).get(public)
                 held = rows.node_bound.get(IPv4Network(row.private)) if row else None
-                if held != (port.node, port.id):
+                if held is None or held[1] != port.id:
                     raise Broken("not converged", f"{gateway.name} sends {public} to {row}, which {held} has")
+
+
+def _by_its_own_hypervisor(requests: Requests, port: Port, prefix: Prefix) -> None:
+    """A `hostnat` port's addresses come straight, and no gateway knows its public one."""
+    controller = requests.controller
+    public = prefix.network_address
+    if prefix.version == 4 and controller.fabric.next_hops(prefix) != [port.node]:
+        raise Broken("not converged", f"the fabric does not send {prefix} to {port.name}")
+    for gateway in controller.rows.of_role("gateway"):
+        if public in controller.agents[gateway.id].kernel.table(Inbound):
+            raise Broken("left over", f"{gateway.name} maps {public} of {port.name}")
 
 
 def _leftovers(requests: Requests) -> None:
@@ -107,7 +138,9 @@ def _leftovers(requests: Requests) -> None:
 
 
 def _announced_by(requests: Requests, anchor: Anchor, node: object) -> bool:
+    rows = requests.controller.rows
+    holder = rows.node_bound.get(anchor.prefix, (None, None))[1]
     return any(
-        port.node == node and any(address.prefix == anchor.prefix for address in port.addresses)
-        for port in requests.controller.rows.ports.values()
+        port.node == node and (holder == port.id or any(address.prefix == anchor.prefix for address in port.addresses))
+        for port in rows.ports.values()
     )

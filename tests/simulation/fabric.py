@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Network
 from uuid import UUID
 
 from services.placement.snapshot import Prefix
@@ -20,6 +21,7 @@ class Fabric:
     engine: Engine
     changed: Callable[[], None]
     cut: set[UUID] = field(default_factory=set)
+    twice: dict[Prefix, UUID] = field(default_factory=dict)  # what another node is seen to announce too
     _seen: dict[UUID, dict[Prefix, int]] = field(default_factory=dict)
     _due: set[UUID] = field(default_factory=set)
 
@@ -62,7 +64,20 @@ class Fabric:
         """Where the edge sends a prefix: best route only, several if they are equally good."""
         found = {node: heard[prefix] for node, heard in self._seen.items() if prefix in heard}
         best = max(found.values(), default=0)
+        if prefix in self.twice and found:
+            found[self.twice[prefix]] = best
         return sorted(node for node, sequence in found.items() if sequence == best)
+
+    def stale(self, prefix: Prefix, agents: Iterable[Agent]) -> bool:
+        """Whether one of `agents` announces a prefix no more, and the fabric has yet to hear of it."""
+        heard = [agent for agent in agents if prefix in self._seen.get(agent.id, {})]
+        return any(all(anchor.prefix != prefix for anchor in agent.anchors()) for agent in heard)
+
+    def towards(self, private: IPv4Address) -> list[UUID]:
+        """Where what is for a node-bound address goes: to who announces it, or else to the node of its prefix."""
+        exact = self.next_hops(IPv4Network(private))
+        within = (node for node, heard in self._seen.items() if any(private in prefix for prefix in heard))
+        return exact or sorted(within)
 
     def lookup(self, prefixes: Iterable[Prefix]) -> list[list[UUID]]:
         return [self.next_hops(prefix) for prefix in prefixes]

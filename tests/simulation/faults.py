@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from uuid import UUID
 
 from common.errors import DomainError
 from dataplane.entries import Anchor, Entry, Forward, GuardAddress, Inbound, Leg, Outbound
 from services.netagent import wire
+from services.placement import modes
+from services.placement.conversion import phases, steps
 from tests.simulation.agents import Agent
-from tests.simulation.controller import Controller
+from tests.simulation.controller import SWEEP_S
+from tests.simulation.conversions import Conversions
 from tests.simulation.network import LEDGER, Silence
-from tests.simulation.rows import EPOCH
+from tests.simulation.rows import EPOCH, Port
 
 Heal = Callable[[], None]
 TABLES: dict[str, list[type[Entry]]] = {
@@ -25,9 +29,10 @@ TABLES: dict[str, list[type[Entry]]] = {
 class Faults:
     """Begins faults at random and ends every one of them."""
 
-    controller: Controller
+    controller: Conversions
     happened: Counter[str] = field(default_factory=Counter)
     _open: dict[int, Heal] = field(default_factory=dict)
+    _cuts: Counter[str] = field(default_factory=Counter)  # by place: one ends when the last does
     _number: int = 0
 
     def any(self) -> None:
@@ -49,6 +54,15 @@ class Faults:
             self.bells_lost: 3,
             self.empty_snapshot: 3,
         }
+        if self.controller.conversion is not None:
+            kinds |= {
+                self.guest_silent: 5,
+                self.wrong_tenant: 1,
+                self.announced_twice: 2,
+                self.silent_for_long: 1,
+                self.edge_cut: 3,
+                self.strict_filter: 2,
+            }
         random = self.controller.engine.random
         random.choices(list(kinds), list(kinds.values()))[0]()
 
@@ -59,14 +73,14 @@ class Faults:
 
     # --- how a fault lasts -------------------------------------------------------------------------------------------
 
-    def _begin(self, name: str, heal: Heal, most_s: float) -> None:
+    def _begin(self, name: str, heal: Heal, most_s: float, least_s: float = 0.05) -> None:
         engine = self.controller.engine
         self.happened[name.split(" ", maxsplit=1)[0]] += 1
         engine.note(f"fault: {name}")
         self._number += 1
         number = self._number
         self._open[number] = heal
-        engine.after(engine.random.uniform(0.05, most_s), f"{name} ends", lambda: self._end(number))
+        engine.after(engine.random.uniform(least_s, max(least_s, most_s)), f"{name} ends", lambda: self._end(number))
 
     def _end(self, number: int) -> None:
         heal = self._open.pop(number, None)
@@ -105,10 +119,16 @@ class Faults:
     def ledger_cut(self) -> None:
         self._cut(LEDGER, "ledger_cut")
 
-    def _cut(self, place: str, name: str) -> None:
-        cut = self.controller.network.cut
-        cut.add(place)
-        self._begin(f"{name} {place}", lambda: cut.discard(place), 8.0)
+    def _cut(self, place: str, name: str, least_s: float = 0.05) -> None:
+        self._cuts[place] += 1
+        self.controller.network.cut.add(place)
+
+        def heal() -> None:
+            self._cuts[place] -= 1
+            if not self._cuts[place]:
+                self.controller.network.cut.discard(place)
+
+        self._begin(f"{name} {place}", heal, 8.0, least_s)
 
     def fabric_cut(self) -> None:
         agent, fabric = self._node("hypervisor"), self.controller.fabric
@@ -155,6 +175,51 @@ class Faults:
                 agent.restart()
 
         self._begin(f"{name} {agent.name}", start, 3.0)
+
+    # --- what a zone's conversion watches ----------------------------------------------------------------------------
+
+    def guest_silent(self, port: UUID | None = None) -> None:
+        """A guest answers nobody any more, for longer than a verdict waits."""
+        controller = self.controller
+        ports = list(controller.rows.ports)
+        chosen = port or (controller.engine.random.choice(ports) if ports else None)
+        if chosen is not None:
+            controller.silent.add(chosen)
+            self._begin("guest_silent", lambda: controller.silent.discard(chosen), 40.0, steps.VERIFY_S + 5)
+
+    def wrong_tenant(self) -> None:
+        node = self._node("hypervisor").id
+        self.controller.misdelivered[node] = self.controller.misdelivered.get(node, 0) + 1
+        self._once("wrong_tenant")
+
+    def announced_twice(self, port: Port | None = None) -> None:
+        """Somebody else announces a converted port's address as well as its hypervisor does."""
+        controller = self.controller
+        ports = [port] if port else [p for p in controller.rows.ports.values() if p.mode == modes.HOSTNAT]
+        found = [(prefix, one.node) for one in ports for prefix in one.public]
+        if found:
+            prefix, holder = controller.engine.random.choice(found)
+            others = [node.id for node in controller.rows.of_role("hypervisor") if node.id != holder]
+            controller.fabric.twice[prefix] = controller.engine.random.choice(others)
+
+            def heal() -> None:
+                controller.fabric.twice.pop(prefix, None)
+
+            self._begin("announced_twice", heal, 9.0, SWEEP_S + 1)
+
+    def silent_for_long(self, name: str | None = None) -> None:
+        """Nobody hears a node for so long that a conversion counts it as stale."""
+        self._cut(name or self._node().name, "silent_for_long", phases.STALE_S + 5)
+
+    def cut_off(self, node: UUID) -> None:
+        self._cut(self.controller.agents[node].name, "management_cut")
+
+    def edge_cut(self) -> None:
+        self._cut("edge", "edge_cut")
+
+    def strict_filter(self) -> None:
+        self.controller.strict = True
+        self._begin("strict_filter", lambda: setattr(self.controller, "strict", False), 6.0)
 
     # --- kernels -----------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,8 @@ from dataplane.memory import World
 from services.netagent.render import link_name
 from services.placement.snapshot import Prefix
 from tests.simulation.agents import Agent
-from tests.simulation.controller import Controller
+from tests.simulation.conversions import Conversions
+from tests.simulation.ledger import carried_id
 
 
 class Broken(AssertionError):
@@ -34,8 +35,9 @@ class Seen:
 class Invariants:
     """Looks at the kernels that changed, and at what they touch."""
 
-    controller: Controller
+    controller: Conversions
     checks: int = 0
+    rerouted: bool = False  # the fabric has changed since the last look
     _dirty: dict[UUID, Agent] = field(default_factory=dict)
     _seen: dict[UUID, Seen] = field(default_factory=dict)
     _sequences: dict[Prefix, int] = field(default_factory=dict)
@@ -54,15 +56,23 @@ class Invariants:
         self._addresses[prefix] = fip
         self._public[prefix.network_address] = fip
 
+    def _is_the_ledgers(self, prefix: Prefix) -> bool:
+        """Whether it is a flexible IP: of the pools, or carried and handed over."""
+        rows = self.controller.rows
+        if prefix not in self._addresses and prefix in rows.carried and rows.node_bound[prefix][1] is None:
+            self.know(prefix, carried_id(prefix))
+        return prefix in self._addresses
+
     def touched(self, agent: Agent) -> None:
         self._dirty[agent.id] = agent
         self._names[agent.name] = agent
 
     def check(self) -> None:
         """After every event; costs what changed."""
-        if not self._dirty:
+        if not self._dirty and not self.rerouted:
             return
         self.checks += 1
+        self.rerouted = False
         changed: dict[Prefix, None] = {}
         gateways = []
         for agent in self._dirty.values():
@@ -72,7 +82,7 @@ class Invariants:
                 gateways.append(agent)
         self._dirty.clear()
         for prefix in changed:
-            if prefix in self._addresses:
+            if self._is_the_ledgers(prefix):
                 self._one_target(prefix)
                 self._one_preferred(prefix)
                 self._sequence_rises(prefix)
@@ -82,6 +92,8 @@ class Invariants:
             self._no_black_hole()
         for agent in gateways:
             self._mapped_right(agent)
+        if (loss := self.controller.paths.loss()) is not None:
+            raise Broken("packets lost", loss)
 
     def _look(self, agent: Agent) -> list[Prefix]:
         """Take a hypervisor's tables in; the prefixes whose rows differ from before."""
@@ -128,7 +140,8 @@ class Invariants:
         """A node-bound address given to one port is in no kernel as another's."""
         holder = self.controller.rows.node_bound.get(prefix)
         links = {seen.forwards[prefix] for seen in self._seen.values() if prefix in seen.forwards}
-        if len(links) > 1 or (holder is not None and links and links != {link_name(holder[1])}):
+        rightful = {link_name(holder[1])} if holder is not None and holder[1] is not None else links
+        if len(links) > 1 or (links and links != rightful):
             raise Broken("two holders", f"{prefix} goes to {sorted(links)}, given to {holder}")
 
     def _no_black_hole(self) -> None:

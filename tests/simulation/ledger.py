@@ -27,6 +27,11 @@ KIND, ZONE, PROJECT = "instance", "zone-a", "red"
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 
 
+def carried_id(prefix: Prefix) -> UUID:
+    """The flexible IP that a legacy prefix becomes."""
+    return UUID(int=(2 << 100) + (int(prefix.network_address) >> 64))
+
+
 @dataclass(frozen=True, slots=True)
 class AddressSet:
     """All addresses of a target at a revision: (flexible IP, prefix, host)."""
@@ -98,6 +103,29 @@ class Ledger:
         self._came.setdefault(destination, {})[fip_id] = fip
         self.promised[fip_id] = destination
 
+    def adopt(self, prefix: Prefix, target_id: UUID) -> None:
+        """Make a legacy IPv6 prefix a flexible IP of the target that uses it. Repeating it changes nothing."""
+        fip_id = carried_id(prefix)
+        if fip_id in self.flexible_ips:
+            return
+        target = self._target(target_id)
+        host = addressing.first_address(str(prefix))
+        fip = FlexibleIP(
+            id=fip_id,
+            project=PROJECT,
+            zone=ZONE,
+            family=wire.Family.IPV6,
+            address=str(prefix),
+            interface_id=host,
+            adopted_kind=KIND,
+            adopted_id=target_id,
+        )
+        self.flexible_ips[fip_id] = fip
+        fip.serve(target, None, self._open("adopt", fip), BEGINNING)
+        self._came.setdefault(target_id, {})[fip_id] = fip
+        self.promised[fip_id] = target_id
+        self._ring(target_id)
+
     def _open(self, kind: str, fip: FlexibleIP) -> Operation:
         number = f"ipam-{len(self.operations)}"
         operation = Operation(id=number, kind=kind, resource=str(fip.id), project=PROJECT, state="pending")
@@ -122,14 +150,17 @@ class Ledger:
 
     def has_room(self, fip: FlexibleIP, target: Target) -> bool:
         counted = sum(
-            item.vanished is None and other.family == fip.family for other, item in self._attachments(target.id)
+            item.vanished is None and other.family == fip.family and not other.carried
+            for other, item in self._attachments(target.id)
         )
-        return counted < target.limit(fip.family)
+        return fip.carried or counted < target.limit(fip.family)
 
     # --- what the controller asks ------------------------------------------------------------------------------------
 
     def register(self, target_id: UUID, name: str, limit_ipv4: int, limit_ipv6: int) -> None:
-        if target_id not in self.targets:
+        if target_id in self.targets:
+            self.targets[target_id].limit_ipv4, self.targets[target_id].limit_ipv6 = limit_ipv4, limit_ipv6
+        else:
             self.targets[target_id] = Target(
                 kind=KIND,
                 id=target_id,

@@ -7,16 +7,26 @@ node-bound addresses.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from ipaddress import ip_network
 from uuid import UUID
 
 from common.errors import DomainError
 from services.placement import bells, modes, scheduler
-from services.placement.errors import CapacityExhausted, InstanceBusy, InstanceState
+from services.placement.conversion import steps
+from services.placement.conversion.phases import Phase
+from services.placement.conversion.steps import Stage
+from services.placement.errors import (
+    CapacityExhausted,
+    ConversionMode,
+    ConversionStack,
+    InstanceBusy,
+    InstanceState,
+)
 from services.placement.move import Kind, Step, first_step
 from services.placement.node_addresses import lowest_free
 from services.placement.snapshot import Prefix
-from tests.simulation.controller import Controller
+from tests.simulation.conversions import Conversions
 from tests.simulation.rows import Claim, Node, Operation, Port
 
 NEEDED = {"VCPU": 1}
@@ -28,8 +38,9 @@ RUNNING, ARCHIVED, DELETED = "running", "archived", "deleted"
 class Requests:
     """The API, and people who use it."""
 
-    controller: Controller
+    controller: Conversions
     most_instances: int
+    nat_share: int = 7
     early: bool = False
     promised: dict[UUID, str] = field(default_factory=dict)  # the state each instance shall reach
     accepted: Counter[str] = field(default_factory=Counter)
@@ -47,6 +58,9 @@ class Requests:
             "start": 9,
             "stop": 6,
             "live": 18,
+            "restart": 4,
+            "convert": 5,
+            "revert": 2,
             "delete": 3,
             "attach": 22,
             "detach": 10,
@@ -70,15 +84,31 @@ class Requests:
         idle = [port for port in ports if port not in rows.claims]
         running = [port for port in idle if rows.ports[port].node is not None]
         archived = [port for port in idle if rows.ports[port].node is None]
-        chosen = {"start": archived, "stop": running, "live": running, "delete": idle}[kind] or ports
+        nat = [port for port in idle if rows.ports[port].mode == modes.NAT]
+        converted = [port for port in idle if rows.ports[port].mode == modes.HOSTNAT]
+        chosen = {
+            "start": archived,
+            "stop": running,
+            "live": running,
+            "restart": running,
+            "delete": idle,
+            "convert": nat,
+            "revert": converted,
+        }[kind] or ports
         if random.random() < 0.05:
             chosen = ports
         if not chosen:
             return self.create(self._mode(), ())
+        if kind in steps.CONVERSIONS:
+            return self.convert(kind, random.choice(chosen))
         return self.change(Kind(kind), random.choice(chosen))
 
     def _mode(self) -> str:
-        return self.controller.engine.random.choices([modes.ROUTED, modes.NAT, modes.ISOLATED], [10, 7, 1])[0]
+        """One that the zone's stack offers."""
+        rows = self.controller.rows
+        offered = [mode for mode in modes.OF_STACK[rows.stack] if mode != modes.NAT or not rows.nat_closed]
+        weights = {modes.ROUTED: 10, modes.NAT: self.nat_share, modes.ISOLATED: 1}
+        return self.controller.engine.random.choices(offered, [weights[mode] for mode in offered])[0]
 
     def _free_addresses(self, number: int) -> tuple[UUID, ...]:
         ledger = self.controller.ledger
@@ -89,9 +119,11 @@ class Requests:
         """Mostly what can be done, at times what cannot."""
         random, ledger = self.controller.engine.random, self.controller.ledger
         careless = random.random() < 0.05
+        bound = self.controller.rows.node_bound
         fips = [
             fip
             for fip in ledger.flexible_ips.values()
+            if not (fip.carried and bound[ip_network(fip.address)][1])  # the controller has yet to hear of it
             if careless or (fip.present is None if kind == "attach" else fip.state in {"attached", "attaching"})
         ]
         if not fips:
@@ -119,7 +151,7 @@ class Requests:
         the creation ends, and the creation waits for it to have left (seed 2479, when `early` was all there was).
         """
         claim = self.controller.rows.claims.get(target)
-        return self.early or claim is None or claim.step is not Step.REGISTER
+        return self.early or not (isinstance(claim, Claim) and claim.step is Step.REGISTER)
 
     # --- instances ---------------------------------------------------------------------------------------------------
 
@@ -128,7 +160,11 @@ class Requests:
         self._made += 1
         number = controller.engine.random.getrandbits(128)
         port = Port(
-            UUID(int=number), f"i{self._made}", f"02:00:00:00:{self._made >> 8:02x}:{self._made & 255:02x}", mode
+            UUID(int=number),
+            f"i{self._made}",
+            f"02:00:00:00:{self._made >> 8:02x}:{self._made & 255:02x}",
+            mode,
+            ledger_mode=mode,
         )
         destination = self._place(port)
         controller.rows.ports[port.id] = port
@@ -140,13 +176,38 @@ class Requests:
         port = rows.ports[port_id]
         if port_id in rows.claims:
             raise InstanceBusy(f"{port.name} is being changed")
-        running = {Kind.START: False, Kind.STOP: True, Kind.LIVE: True, Kind.DELETE: None}[kind]
+        running = None if kind is Kind.DELETE else kind is not Kind.START
         if running is not None and (port.node is not None) != running:
             raise InstanceState(f"{port.name} cannot {kind} now")
-        destination = self._place(port) if kind in {Kind.START, Kind.LIVE} else None
+        if kind is Kind.RESTART:
+            self.controller.restart(port)
+            return
+        destination = None
+        if kind is Kind.START:
+            destination = self._place(replace(port, mode=self.controller.mode_at_start(port)))
+            self.controller.adopt(port)
+        elif kind is Kind.LIVE:
+            destination = self._place(port)
         self._claim(port, kind, destination)
         self.controller.derive(port)
         self.promised[port_id] = {Kind.STOP: ARCHIVED, Kind.DELETE: DELETED}.get(kind, RUNNING)
+
+    def convert(self, kind: str, port_id: UUID) -> None:
+        """Its owner takes a port off the central NAT, or puts it back."""
+        controller = self.controller
+        rows, port, conversion = controller.rows, controller.rows.ports[port_id], controller.conversion
+        if port_id in rows.claims:
+            raise InstanceBusy(f"{port.name} is being changed")
+        if kind == steps.CONVERT:
+            refused = rows.stack == "nat" or (conversion is not None and conversion.phase is Phase.ABORTING)
+        else:
+            refused = rows.stack == "routed" or rows.nat_closed
+        if refused:
+            raise ConversionStack(f"a zone of stack {rows.stack} does not {kind}")
+        if port.mode != (modes.NAT if kind == steps.CONVERT else modes.HOSTNAT):
+            raise ConversionMode(f"{port.name} is in mode {port.mode}")
+        stage = Stage.NAT if kind == steps.CONVERT else Stage.SWITCHED
+        controller.begin(port, kind, stage, "owners")
 
     def _place(self, port: Port) -> Place:
         """The best hypervisor with room and addresses, and those the port gets there."""
@@ -162,8 +223,12 @@ class Requests:
         """The 10.x and legacy IPv6 a port gets on a node; None if one is exhausted."""
         if not modes.MODES[port.mode].node_bound:
             return []
-        held = list(self.controller.rows.node_bound)
-        found = [lowest_free(within, [p for p in held if p.version == within.version]) for within in node.prefixes]
+        held, kept = list(self.controller.rows.node_bound), self.controller.rows.kept_families(port)
+        found = [
+            lowest_free(within, [p for p in held if p.version == within.version])
+            for within in node.prefixes
+            if within.version not in kept
+        ]
         return [prefix for prefix in found if prefix is not None] if None not in found else None
 
     def _claim(self, port: Port, kind: Kind, place: Place | None, wanted: tuple[UUID, ...] = ()) -> None:
@@ -187,7 +252,7 @@ class Requests:
         rows, ledger = self.controller.rows, self.controller.ledger
         last = {operation.resource: operation for operation in rows.operations.values()}
         for port_id, operation in last.items():
-            if operation.kind == Kind.CREATE and operation.state == "failed":
+            if operation.kind == Kind.CREATE and operation.state == "failed" and isinstance(port_id, UUID):
                 self.promised[port_id] = DELETED
         for fip, target in ledger.promised.items():
             if target is not None and target not in ledger.targets:

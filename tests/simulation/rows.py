@@ -12,6 +12,8 @@ from ipaddress import IPv4Address
 from uuid import UUID
 
 from services.netagent import wire
+from services.placement import modes
+from services.placement.conversion.steps import Stage
 from services.placement.move import Kind, Passage, Step
 from services.placement.scheduler import Host, Supply
 from services.placement.snapshot import Entries, Prefix, Sequenced
@@ -62,9 +64,36 @@ class Port:
     mac: str
     mode: str
     node: UUID | None = None
+    ledger_mode: str = ""  # whose limits the ledger knows
+    gives_up_ipv4: bool = False
     set_revision: int = 0
     reported_revision: int = 0
     addresses: list[Address] = field(default_factory=list)
+
+    @property
+    def families(self) -> set[int]:
+        return {address.prefix.version for address in self.addresses}
+
+    @property
+    def public(self) -> list[Prefix]:
+        """The addresses whose way at the edge a conversion changes."""
+        return [address.prefix for address in self.addresses if address.prefix.version == 4]
+
+
+@dataclass(frozen=True, slots=True)
+class ConversionClaim:
+    """The operation that is taking a port there or back, and how far it is."""
+
+    port: UUID
+    operation: str
+    kind: str
+    stage: Stage
+    source: UUID | None
+    wave: str
+    entered_at: float
+    settled_at: float | None = None
+    answered: tuple[tuple[str, bool], ...] = ()  # what did before the switch
+    failed: str | None = None  # why it goes back
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +119,7 @@ class Operation:
 
     id: str
     kind: str
-    resource: UUID
+    resource: UUID | str
     state: str = "pending"
     waits: str | None = None
     error: str | None = None
@@ -130,9 +159,12 @@ class Rows:
         self.ring = ring
         self.nodes: dict[UUID, Node] = {}
         self.ports: dict[UUID, Port] = {}
-        self.claims: dict[UUID, Claim] = {}
+        self.claims: dict[UUID, Claim | ConversionClaim] = {}
         self.operations: dict[str, Operation] = {}
-        self.node_bound: dict[Prefix, tuple[UUID, UUID]] = {}  # prefix → (node, port): UNIQUE (zone, prefix)
+        self.stack, self.nat_closed = "dual", False  # of the zone
+        self.zone_prefixes: list[Prefix] = []
+        self.node_bound: dict[Prefix, tuple[UUID, UUID | None]] = {}  # prefix → (node, port): UNIQUE (zone, prefix)
+        self.carried: set[Prefix] = set()  # of those: what the ledger owns, or is about to
         self.sequences: dict[Prefix, Sequenced] = {}
         self.allocations: dict[UUID | str, UUID] = {}  # consumer → node; an instance takes one VCPU
         self._entries: dict[UUID, dict[wire.EntryKey, Row]] = {}
@@ -140,7 +172,7 @@ class Rows:
 
     # --- claims ------------------------------------------------------------------------------------------------------
 
-    def swap(self, old: Claim | None, new: Claim | None) -> bool:
+    def swap(self, old: Claim | ConversionClaim | None, new: Claim | ConversionClaim | None) -> bool:
         """Put `new` in the place of `old`; False, and nothing changed, if `old` is not what is there."""
         either = old or new
         if either is None or self.claims.get(either.port) != old:
@@ -152,9 +184,28 @@ class Rows:
         return True
 
     def claim_of(self, operation: str) -> Claim | None:
+        """That of a move."""
         found = self.operations.get(operation)
-        claim = self.claims.get(found.resource) if found else None
-        return claim if claim and claim.operation == operation else None
+        claim = self.claims.get(found.resource) if found and isinstance(found.resource, UUID) else None
+        return claim if isinstance(claim, Claim) and claim.operation == operation else None
+
+    def converting(self, port: UUID) -> ConversionClaim | None:
+        claim = self.claims.get(port)
+        return claim if isinstance(claim, ConversionClaim) else None
+
+    def free_node_bound(self, port: Port, keep: UUID | None) -> None:
+        """Free what the port holds of other nodes than `keep`, save what is being carried over."""
+        for prefix, (node, holder) in list(self.node_bound.items()):
+            if holder == port.id and node != keep and prefix not in self.carried:
+                del self.node_bound[prefix]
+
+    def kept_families(self, port: Port) -> set[int]:
+        """IP versions of which a port gets no node-bound address on another node."""
+        stays = not modes.MODES[port.mode].rebinds
+        held = {
+            p.version for p, (_, holder) in self.node_bound.items() if holder == port.id if stays or p in self.carried
+        }
+        return held | {address.prefix.version for address in port.addresses if address.prefix.version == 6}
 
     def hosts(self, now: float) -> list[Host]:
         """The hypervisors as the scheduler sees them."""
@@ -293,8 +344,18 @@ class Rows:
                 behind[row.node] = behind.get(row.node) or row.failure or node.refusal
         return [(self.nodes[node_id], behind[node_id]) for node_id in sorted(behind)]
 
+    def mappings(self) -> int:
+        """Mappings that gateways hold, or have not yet read back to be gone."""
+        kinds = {wire.Kind.INBOUND, wire.Kind.OUTBOUND}
+        found = [row for node in self.of_role("gateway") for row in self.entries_of(node.id)]
+        return sum(row.key.kind in kinds and not row.removed for row in found)
+
     def entries_of(self, node_id: UUID) -> list[Row]:
         return list(self._entries.get(node_id, {}).values())
+
+    def held_of(self, owner: UUID) -> list[tuple[UUID, wire.Entry]]:
+        """What nodes must hold of `owner`."""
+        return [(row.node, row.entry) for row in self._of_owner.get(owner, {}).values() if not row.removed]
 
     def owners(self) -> list[UUID]:
         """All that any node must hold something of, or give something up of."""

@@ -16,6 +16,8 @@ RULES = {
     "a prune on an empty snapshot": {"withdrawn unasked", "black hole"},
     "a step left before it is read back": {"black hole", "wrong tenant", "two holders"},
     "an answer of another content counts": {"two targets", "wrong tenant", "two holders", "sequence"},
+    "gateways off before outbound on": {"packets lost"},
+    "a switch that does not settle": {"packets lost"},
 }
 
 

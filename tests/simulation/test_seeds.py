@@ -14,7 +14,7 @@ from tests.simulation.coverage import EDGES, Totals
 from tests.simulation.world import run
 
 BUDGET_S = 55.0  # of processor time
-LEAST_SEEDS = 40
+LEAST_SEEDS = 64
 ROOT = Path(__file__).parents[2]
 
 
@@ -38,10 +38,11 @@ def test_no_promise_is_broken_in_any_seed(capsys: pytest.CaptureFixture[str]) ->
 
 def test_every_kind_of_request_and_fault_happens() -> None:
     totals = Totals()
-    for seed in range(12):
+    for seed in range(20):
         totals.add(run(seed))
-    assert totals.requests.keys() == {"create", "start", "stop", "live", "delete", "attach", "detach", "move"}
-    assert len(totals.faults) == 15
+    instances = {"create", "start", "stop", "live", "restart", "delete", "convert", "revert"}
+    assert totals.requests.keys() == {*instances, "attach", "detach", "move"}
+    assert len(totals.faults) == 21
 
 
 def test_a_seed_plays_the_same_story_again() -> None:

@@ -8,6 +8,8 @@ from uuid import UUID
 from services.netagent import admission, wire
 from services.netagent.admission import Change, Held, Position
 from services.placement import move
+from services.placement.conversion import steps
+from services.placement.conversion.steps import Path, Stage
 from services.placement.move import Advance, Facts, Kind, Step, Wait
 from tests.simulation.decisions import Decisions
 
@@ -45,10 +47,27 @@ NOT_READ_BACK = Decisions(next_step=_next_step_without_read_back)
 ANSWERS_TRUSTED = Decisions(trusts=lambda *_: True)
 """An answer counts although the node holds something else than it was sent."""
 
+
+def _path_reversed(stage: Stage) -> Path:
+    """The gateways' mapping goes off a stage before the hypervisor rewrites what leaves."""
+    path = steps.path(stage)
+    return replace(path, mapping=stage < Stage.OUTBOUND, outbound=stage >= Stage.SWITCHED)
+
+
+def _convert_unsettled(kind: str, stage: Stage, facts: steps.Facts) -> steps.Decision:
+    """No time for what is on its way by the gateways."""
+    return steps.next_step(kind, stage, replace(facts, settled_s=steps.SETTLE_S))
+
+
+GATEWAYS_OFF_FIRST = Decisions(path=_path_reversed)
+UNSETTLED = Decisions(convert=_convert_unsettled)
+
 VARIANTS = {
     "announced before the withdrawal is acknowledged": ANNOUNCED_BEFORE_ACKNOWLEDGED,
     "a generation check left out": GENERATION_UNCHECKED,
     "a prune on an empty snapshot": PRUNED_ON_EMPTY,
     "a step left before it is read back": NOT_READ_BACK,
     "an answer of another content counts": ANSWERS_TRUSTED,
+    "gateways off before outbound on": GATEWAYS_OFF_FIRST,
+    "a switch that does not settle": UNSETTLED,
 }

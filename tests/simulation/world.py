@@ -15,16 +15,17 @@ from uuid import UUID
 
 from dataplane.memory import World as Guests
 from services.netagent import reconciler
-from services.placement.snapshot import node_entries
 from tests.simulation import ending
 from tests.simulation.agents import Agent
-from tests.simulation.controller import Controller, Edge
+from tests.simulation.controller import Edge
+from tests.simulation.conversions import Conversions
 from tests.simulation.decisions import Admit, Decisions
 from tests.simulation.engine import Engine
 from tests.simulation.fabric import Fabric
 from tests.simulation.faults import Faults
 from tests.simulation.invariants import Broken, Invariants
 from tests.simulation.network import Network
+from tests.simulation.person import LOOKS_S, Person
 from tests.simulation.requests import Requests
 from tests.simulation.rows import Node
 from tests.simulation.workers import Workers
@@ -32,6 +33,7 @@ from tests.simulation.workers import Workers
 VERIFY_S = 4.0
 SETTLING_S, LATEST_S = 60.0, 10.0
 PAUSE_S = 0.2  # between requests, on average
+CONVERTED_S = 1200.0  # by then a conversion is over, whatever happened
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Size:
     faults: int = 12
     ipv4: int = 16
     ipv6: int = 6
+    converts: bool | None = None  # the zone; None: in every other seed
     early: bool = False  # people give addresses to instances that are not registered yet: see `Requests`
 
 
@@ -73,7 +76,7 @@ class Cloud:
         self.agents: dict[UUID, Agent] = {}
         self.guests = Guests()
         self.fabric = Fabric(self.engine, self._fabric_changed)
-        self.controller = Controller(
+        self.controller = Conversions(
             self.engine, decisions, Workers(self.engine), Network(self.engine), self.agents, self.fabric
         )
         self.invariants = Invariants(self.controller)
@@ -82,7 +85,13 @@ class Cloud:
         self._addresses()
         self.requests = Requests(self.controller, most_instances=hypervisors * 4, early=size.early)
         self.faults = Faults(self.controller)
+        self.person: Person | None = None
         self.engine.after_each = self.invariants.check
+        if size.converts or (size.converts is None and seed % 2):
+            self.person = Person.number(seed // 2, self.controller, self.faults)
+            self.engine.after_each = self._after_each
+            self.requests.nat_share = 30
+            self.controller.rows.stack = self.engine.random.choice(["nat", "dual"])
 
     def _nodes(self, hypervisors: int) -> None:
         names = ["edge", "gateway-1", "gateway-2", *(f"hypervisor-{number}" for number in range(1, hypervisors + 1))]
@@ -95,11 +104,8 @@ class Cloud:
                 node.vcpus = 6
             rows.nodes[node.id] = node
             self.agents[node.id] = Agent(node.id, name, role, self.guests, self._touched)
-        peers = [node.endpoint for node in rows.of_role("hypervisor")]
-        zone: list[IPv4Network | IPv6Network] = [IPv4Network("198.18.0.0/24"), IPv6Network("2001:db8:100::/48")]
-        for node in rows.nodes.values():
-            others = [peer for peer in peers if peer != node.endpoint]
-            rows.replace(node.id, {node.id: node_entries(node.role, node.prefixes, zone, others, nat=True)})
+        rows.zone_prefixes = [IPv4Network("198.18.0.0/24"), IPv6Network("2001:db8:100::/48")]
+        self.controller.derive_zone()
 
     def _addresses(self) -> None:
         ledger = self.controller.ledger
@@ -119,10 +125,17 @@ class Cloud:
         self.invariants.touched(agent)
 
     def _fabric_changed(self) -> None:
+        self.invariants.rerouted = True
         self.controller.fabric_changed()
 
+    def _after_each(self) -> None:
+        self.invariants.check()
+        if self.person is not None:
+            self.person.watch()
+
     def _request(self) -> None:
-        self.requests.any()
+        if self.person is None or not (self.person.alone and self.person.leads):
+            self.requests.any()
         if sum(self.requests.accepted.values()) < self.size.requests:
             self.engine.after(self.engine.random.expovariate(1 / PAUSE_S), "request", self._request)
 
@@ -138,8 +151,15 @@ class Cloud:
         self._request()
         for _ in range(size.faults):
             engine.after(engine.random.uniform(0.1 * length, length), "fault", self.faults.any)
+        if self.person is not None:
+            engine.after(engine.random.uniform(0.2, 0.5) * length, "person", lambda: self._lead(self.person))
         engine.run_until(3.0 + length)
-        while sum(self.requests.accepted.values()) < size.requests:
+        while sum(self.requests.accepted.values()) < size.requests or (self.person and not self.person.done):
+            if engine.now > CONVERTED_S:
+                conversion = self.controller.conversion
+                raise Broken(
+                    "unfinished", f"{conversion and (conversion.phase, conversion.paused)} after all this time"
+                )
             engine.run_until(engine.now + 1.0)
         self.faults.heal()
         self.controller.workers.crash_commits = 0
@@ -147,6 +167,14 @@ class Cloud:
             if not agent.alive:
                 agent.restart()
         self._settle()
+
+    def _lead(self, person: Person | None) -> None:
+        """A conversion of the zone, and more faults while it lasts."""
+        assert person is not None
+        engine = self.engine
+        engine.every(LOOKS_S, "person", person.look)
+        for _ in range(self.size.faults):
+            engine.after(engine.random.uniform(2.0, 60.0), "fault", self.faults.any)
 
     def _settle(self) -> None:
         """Let sweeps do what is left to do, for so long at most. Raises Broken."""
