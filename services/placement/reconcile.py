@@ -33,9 +33,14 @@ class Reconciler:
     """The controller's hands, by subject."""
 
     def __init__(
-        self, database: Database, agents: Agents, ipam: IpamClient, sleep: Callable[[float], None] = time.sleep
+        self,
+        database: Database,
+        agents: Agents,
+        ipam: IpamClient,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`sleep` passes the time that a conversion settles in."""
+        """`sleep` passes the time that a conversion settles in, which `clock` shows; both in seconds."""
         self._db = database
         self._ipam = ipam
         self.sync = NodeSync(database, agents)
@@ -46,7 +51,7 @@ class Reconciler:
         self.failovers = Failovers(database, agents, ipam, self.sets, self.address_fences)
         self.works = NodeWorks(database, self.sync)
         self.ports = PortConversions(database, edges, observer, self.sync, sleep)
-        self.zones = ZoneConversions(database, edges, observer, ipam)
+        self.zones = ZoneConversions(database, edges, observer, ipam, clock)
 
     def pools(self) -> None:
         """Fetch the zones' public prefixes from the ledger; the edges and the gateways answer for them."""

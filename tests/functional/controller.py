@@ -170,6 +170,7 @@ class Controller:
     reconciler: Reconciler
     rung: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
     zone: str = "zone-a"
+    now: float = 0.0
 
     # --- callers -----------------------------------------------------------------------------------------------------
 
@@ -223,6 +224,7 @@ class Controller:
 
     def pass_time(self, seconds: float) -> None:
         """What happened before is longer ago."""
+        self.now += seconds
         ago = func.make_interval(0, 0, 0, 0, 0, 0, seconds)
         with self.database.transaction() as tx:
             earlier = {Claim.settled_at: Claim.settled_at - ago, Claim.entered_at: Claim.entered_at - ago}
@@ -235,6 +237,7 @@ class Controller:
 
     def sweep(self) -> None:
         self.hear()
+        self.now += 5.0  # which is when it is rung
         self.reconciler.sweep()
         self.settle()
 
@@ -345,7 +348,7 @@ def running(database_url: str, ledger: Ledger, zone: str = "zone-a") -> Iterator
     def sleep(seconds: float) -> None:
         controller.pass_time(seconds)
 
-    reconciler = Reconciler(database, agents, client, sleep)
+    reconciler = Reconciler(database, agents, client, sleep, lambda: controller.now)
     service = app.create(settings, ring=ring, ledger=client, agents=agents)
     with TestClient(service, raise_server_exceptions=False) as http:
         hold_to_document(http, service)

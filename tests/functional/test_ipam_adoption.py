@@ -54,7 +54,15 @@ def test_an_adopted_prefix_is_its_projects_on_its_target_as_the_guest_has_it(sup
     shown = supplied.address_set(web)
     assert shown["revision"] == 1
     assert shown["addresses"] == [
-        {"flexible_ip": fip["id"], "prefix": LEGACY, "host": "2001:db8:a:1::1/64", "role": None, "carried": True}
+        {
+            "flexible_ip": fip["id"],
+            "prefix": LEGACY,
+            "host": "2001:db8:a:1::1/64",
+            "role": None,
+            "carried": True,
+            "candidates": [],
+            "health_check": None,
+        }
     ]
     (operation,) = supplied.red.get("/operations")["items"]
     assert (operation["kind"], operation["state"]) == ("flexible_ip.adopt", "pending")

@@ -6,8 +6,7 @@ paths are live meanwhile and their owners wait.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -56,11 +55,20 @@ class Outside:
 class ZoneConversions:
     """Drives conversions of zones."""
 
-    def __init__(self, database: Database, edges: Edges, observer: Observer, ipam: IpamClient) -> None:
+    def __init__(
+        self,
+        database: Database,
+        edges: Edges,
+        observer: Observer,
+        ipam: IpamClient,
+        clock: Callable[[], float],
+    ) -> None:
+        """`clock`: seconds, of any beginning."""
         self._db = database
         self._edges = edges
         self._observer = observer
         self._ipam = ipam
+        self._clock = clock
         self._asked: dict[UUID, tuple[float, Outside]] = {}  # by conversion: when, and what they said
 
     def take(self, conversion_id: UUID) -> None:
@@ -131,13 +139,16 @@ class ZoneConversions:
         )
 
     def _ask(self, conversion: Conversion) -> Outside:
-        """Not more often than once a second: every port that ends its conversion rings for its zone."""
+        """Once a second while ports are in flight, each of which rings at its end; anew for the verdict on a wave."""
         if not Phase(conversion.phase).converts:
             return Outside()
-        asked_at, answer = self._asked.get(conversion.id, (-ASK_S, Outside()))
-        if time.monotonic() - asked_at >= ASK_S:
+        with self._db.transaction() as tx:
+            in_flight = conversions.moving(tx, conversion.id) > 0
+        now = self._clock()
+        asked_at, answer = self._asked.get(conversion.id, (now - ASK_S, Outside()))
+        if not in_flight or now - asked_at >= ASK_S:
             answer = self._ask_agents(conversion)
-            self._asked[conversion.id] = (time.monotonic(), answer)
+            self._asked[conversion.id] = (now, answer)
         return answer
 
     def _ask_agents(self, conversion: Conversion) -> Outside:
