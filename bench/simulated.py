@@ -27,7 +27,7 @@ TICK_S = 0.25
 IN_FLIGHT = 1000
 BUDGET = 10_000  # of failures, but for once
 LATE_SHARE = 0.05  # of answers, and of what the edge hears
-ALARMS = ("failures", "wrong_tenant", "duplicate", "stale", "budget")
+ALARMS = ("failures", "fruitless", "overdue", "wrong_tenant", "duplicate", "stale", "budget")
 Entries = tuple[wire.Entry, ...]
 
 
@@ -220,11 +220,8 @@ class Simulation:
 
     def _facts(self) -> ZoneFacts:
         self.known, wrong = phases.misdelivered(self.wrong_tenant, self.known)
-        here = self.wave < len(self.waves) and self.waves[self.wave] is self.phase
         return ZoneFacts(
-            wave=WaveFacts(self.wave, +self.counts[self.wave], self._overdue(), self._failed_before())
-            if here
-            else None,
+            wave=self._wave_facts() if self._here() else None,
             nat_ports=sum(port.mode == modes.NAT for port in self.ports) if self.phase is Phase.TAIL else 0,
             reverting=len(self.moving) + self._to_revert() if self.phase is Phase.ABORTING else 0,
             stale_nodes=[node.name for node in self.nodes if self.now - node.heard_at > phases.STALE_S],
@@ -234,6 +231,12 @@ class Simulation:
             failures=sum(of_wave[PortState.FAILED] for of_wave in self.counts.values()),
             failure_budget=self.budget,
         )
+
+    def _here(self) -> bool:
+        return self.wave < len(self.waves) and self.waves[self.wave] is self.phase
+
+    def _wave_facts(self) -> WaveFacts:
+        return WaveFacts(self.wave, +self.counts[self.wave], self._overdue(), self._failed_before())
 
     def _overdue(self) -> int:
         late = self.now - steps.OVERDUE_S
@@ -283,6 +286,10 @@ class Simulation:
         for port in self.failed:
             port.state = PortState.BLOCKED
         self.failed.clear()
+        for port in self.moving.values():
+            port.entered_at = self.now if self.now - port.entered_at > steps.OVERDUE_S else port.entered_at
+        if self._here() and not self._wave_facts().unfinished:
+            self.wave += 1
 
     def abort(self) -> None:
         """Ports between two modes turn round where they are; converted ones follow."""
@@ -378,11 +385,15 @@ def _provoke(simulation: Simulation, provoked: set[str]) -> None:
         provoked.add(what)
         return True
 
-    if once("budget", Phase.CANARY, now=bool(before_verdict)):
+    if once("fruitless", Phase.CANARY, now=bool(before_verdict)):
+        before_verdict[0].silent = True  # it is alone in its wave
+    elif once("budget", Phase.CANARY, now=bool(before_verdict)):
         simulation.budget, before_verdict[0].silent = 0, True
     elif once("failures", Phase.WAVES, now=bool(before_verdict)):
         for port in before_verdict[: len(before_verdict) // 100 + 1]:
             port.silent = True
+    elif once("overdue", Phase.WAVES, now=bool(before_verdict)):
+        before_verdict[0].host.silent_until = simulation.now + 2 * steps.OVERDUE_S
     elif once("stale", Phase.WAVES):
         for node in simulation.hypervisors[: len(simulation.nodes) // 50 + 1]:
             node.silent_until = simulation.now + 2 * phases.STALE_S

@@ -104,12 +104,14 @@ def private(instance: Any) -> str:
 def test_what_blocks_is_named_with_its_remedy_and_tried_again_in_the_tail(cloud: Controller) -> None:
     guests(cloud, 2)
     cloud.fleet["edge"].seen.reverse_path["uplink"] = ReversePath.STRICT
-    planned = plan(cloud)
+    planned = plan(cloud, canary=["100%"])
     blocks = [
         one["reason"]["code"] for port in planned["planned"] for one in port["findings"] if one["effect"] == "blocks"
     ]
     assert blocks == ["precheck.reverse_path"] * 2
-    stuck = say(cloud, planned, "start")
+    paused = say(cloud, planned, "start")
+    assert (paused["phase"], [one["code"] for one in paused["paused"]]) == ("canary", ["conversion.fruitless"])
+    stuck = say(cloud, paused, "resume")
     assert (stuck["phase"], stuck["ports"]) == ("tail", {"blocked": 2})
     operation = cloud.get(f"/operations/{stuck['operation']}")
     assert operation["waiting_for"]["code"] == "conversion.tail"

@@ -6,6 +6,7 @@ They follow `services.placement.conversion.ports` and `.zones`; what comes next 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
@@ -500,12 +501,14 @@ class Conversions(Controller):
             for changed in rows.replace(node.id, {node.id: wanted}, node.id):
                 self.ring(bells.NODE, (changed,))
 
-    def plan(self, through: Phase, in_flight: int, failure_budget: int, *, restarts_guests: bool) -> None:
+    def plan(
+        self, through: Phase, canary: Sequence[str], in_flight: int, failure_budget: int, *, restarts_guests: bool
+    ) -> None:
         """Plan and start the zone's conversion."""
         number = f"placement-{len(self.rows.operations)}"
         self.rows.operations[number] = Operation(number, "zone.convert", "zone", "running")
         self.conversion = Conversion(number, self.rows.stack, through, in_flight, failure_budget, restarts_guests)
-        for phase, ports in phases.waves(self.nat_ports()):
+        for phase, ports in phases.waves(self.nat_ports(), canary):
             self.conversion.waves.append(Wave(phase))
             wave = len(self.conversion.waves) - 1
             self.conversion.ports |= {port: PortRow(port, wave) for port in ports}
@@ -520,6 +523,9 @@ class Conversions(Controller):
         self.conversion.paused.clear()
         self.conversion.through = through
         self.conversion.forgive(self.nat_ports())
+        for port, claim in self.rows.claims.items():
+            if isinstance(claim, ConversionClaim) and self.engine.now - claim.entered_at > OVERDUE_S:
+                self.rows.claims[port] = replace(claim, entered_at=self.engine.now)
         self.ring(bells.CONVERSION, ("zone",))
 
     def abort(self) -> None:

@@ -57,7 +57,7 @@ ZONES: set[Edge] = {
     *_waits("zone", "aborting", "aborting"),
     *(
         ("alarm", f"conversion.{code}", "paused")
-        for code in ("failures", "wrong_tenant", "duplicate", "stale", "budget")
+        for code in ("failures", "fruitless", "overdue", "wrong_tenant", "duplicate", "stale", "budget")
     ),
 }
 EDGES: frozenset[Edge] = frozenset(MOVES | PORTS | ZONES)

@@ -136,6 +136,12 @@ class Faults:
         fabric.sever(agent, noticed=noticed)
         self._begin(f"fabric_cut {agent.name}", lambda: fabric.mend(agent), 6.0)
 
+    def severed_for_long(self, node: UUID) -> None:
+        """The fabric loses sight of a node, which is heard all the while, for longer than a port may take."""
+        agent, fabric = self.controller.agents[node], self.controller.fabric
+        fabric.sever(agent, noticed=True)
+        self._begin(f"severed_for_long {agent.name}", lambda: fabric.mend(agent), 0.0, steps.OVERDUE_S + 5)
+
     def bells_lost(self) -> None:
         controller = self.controller
         controller.deaf = True

@@ -10,7 +10,7 @@ from uuid import UUID
 from services.netagent import wire
 from services.placement import modes
 from services.placement.conversion.phases import FORWARD, Phase
-from services.placement.conversion.steps import CONVERT, Stage
+from services.placement.conversion.steps import CONVERT, OVERDUE_S, Stage
 from tests.simulation.conversions import Conversions
 from tests.simulation.faults import Faults
 from tests.simulation.invariants import Broken
@@ -20,7 +20,7 @@ from tests.simulation.zone import Conversion
 LOOKS_S = 1.0  # again and again
 TURNS = (None, *(phase.value for phase in FORWARD[:-1]), None, "prepared", *(stage.name.lower() for stage in Stage))
 """When a person goes back: as soon as a phase, or a port's stage, is reached; or when chance has it."""
-TROUBLES = ("failures", "budget", "wrong_tenant", "duplicate", "stale", "blocked")
+TROUBLES = ("failures", "budget", "wrong_tenant", "duplicate", "stale", "overdue", "blocked")
 """What pauses a conversion by itself, or holds up its tail."""
 SILENCED = 3  # guests
 
@@ -39,6 +39,7 @@ class Person:
     before: Dump | None = None
     compared: bool = False
     silenced: set[UUID] = field(default_factory=set)
+    patient_until: float = 0.0
 
     @classmethod
     def number(cls, number: int, controller: Conversions, faults: Faults) -> Person:
@@ -70,7 +71,7 @@ class Person:
                 self.controller.abort()
             elif chance < 0.5:
                 self.controller.resume(random.choice([Phase.DONE, Phase.DONE, conversion.through]))
-        else:
+        elif self.controller.engine.now >= self.patient_until:
             self._go_on(self.controller.rows.operations[conversion.operation].waits)
 
     def _go_on(self, waits: str | None) -> None:
@@ -91,6 +92,7 @@ class Person:
         through = random.choice([*FORWARD[1:-1], *[Phase.DONE] * 4])
         self.controller.plan(
             through,
+            random.choice([("1",), ("1", "10", "1%"), ("100%",)]),
             in_flight=random.choice([1, 3, 10]),
             failure_budget=0 if self.trouble == "budget" else 10,
             restarts_guests=random.random() < 0.5,
@@ -133,6 +135,11 @@ class Person:
                 if public:
                     self.trouble = ""
                     self.faults.announced_twice(public[0])
+            case "overdue":
+                hosts = [host for port in due if (host := self.controller.rows.ports[port].node)]
+                if hosts:
+                    self.trouble, self.patient_until = "", self.controller.engine.now + OVERDUE_S + LOOKS_S
+                    self.faults.severed_for_long(hosts[0])
             case "blocked":
                 tail = self.controller.rows.operations[conversion.operation].waits == "conversion.tail"
                 self.controller.strict, self.trouble = not tail, "" if tail else self.trouble

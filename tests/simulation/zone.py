@@ -73,5 +73,7 @@ class Conversion:
             if row.state is PortState.FAILED:
                 row.state = PortState.BLOCKED
         self.wrong_tenant_packets = {}
+        if (number := self.current) is not None and not any(row.state.unfinished for row in self.of_wave(number)):
+            self.waves[number].ended = True
         if self.phase is Phase.TAIL:
             self.queue_tail(left)

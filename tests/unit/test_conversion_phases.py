@@ -108,6 +108,13 @@ def test_what_a_phase_waits_for(phase: Phase, facts: dict[str, object], code: st
         (Phase.WAVES, {"stale_nodes": ["hypervisor-9"], "nodes": 100}, None),
         (Phase.WAVES, {"failures": 10, "failure_budget": 10}, None),
         (Phase.WAVES, {"failures": 11, "failure_budget": 10}, "conversion.budget"),
+        (Phase.CANARY, {"wave": wave(blocked=1)}, "conversion.fruitless"),
+        (Phase.CANARY, {"wave": wave(failed=1)}, "conversion.fruitless"),
+        (Phase.CANARY, {"wave": wave(blocked=1, verified=1)}, None),
+        (Phase.CANARY, {"wave": wave(blocked=1, gone=1)}, None),
+        (Phase.TAIL, {"wave": wave(blocked=1)}, None),
+        (Phase.CANARY, {"wave": WaveFacts(1, {PortState.CONVERTING: 1}, overdue=1)}, "conversion.overdue"),
+        (Phase.CANARY, {"wave": WaveFacts(1, {PortState.CONVERTING: 2}, overdue=1)}, None),
         (Phase.WAVES, {}, None),
     ],
 )

@@ -69,6 +69,11 @@ class PortState(enum.StrEnum):
     def moving(self) -> bool:
         return self in {PortState.CONVERTING, PortState.ROLLING_BACK, PortState.NEEDS_OPERATOR}
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether it has not come to its wave's end."""
+        return self.moving or self is PortState.WAITING
+
 
 CONVERTED = frozenset({PortState.VERIFIED, PortState.ADOPTED, PortState.SEALED, PortState.GONE})
 
@@ -144,7 +149,17 @@ class WaveFacts:
 
     @property
     def unfinished(self) -> int:
-        return sum(count for state, count in self.counts.items() if state.moving or state is PortState.WAITING)
+        return sum(count for state, count in self.counts.items() if state.unfinished)
+
+    @property
+    def stuck(self) -> bool:
+        """It is not at its end, and will not come there by itself."""
+        return 0 < self.unfinished <= self.overdue
+
+    @property
+    def fruitless(self) -> bool:
+        """It is at its end, and none of its ports is converted."""
+        return self.ports > 0 and not self.unfinished and not any(self.counts.get(state) for state in CONVERTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +195,14 @@ def alarms(phase: Phase, facts: ZoneFacts) -> list[Reason]:
             too_many = wave.failures > wave.ports * WAVE_FAILURES
         if too_many:
             found.append(Reason("conversion.failures", text, look))
+        elif wave.fruitless and phase is not Phase.TAIL:
+            text = f"none of the {wave.ports} ports of wave {wave.number} could be converted"
+            mend = "mend what their reasons say, then resume: the tail tries them again"
+            found.append(Reason("conversion.fruitless", text, mend))
+        if wave.stuck:
+            text = f"{wave.overdue} of {wave.ports} ports of wave {wave.number} do not come to their end"
+            mend = "look at what their Operations wait for, then resume or abort"
+            found.append(Reason("conversion.overdue", text, mend))
     if facts.wrong_tenant:
         names = ", ".join(facts.wrong_tenant)
         found.append(Reason("conversion.wrong_tenant", f"packets reached a wrong guest's link on {names}", look))
@@ -285,5 +308,5 @@ def rate(verified: int, first_checked: datetime | None, last_verified: datetime 
 
 def estimated_end(ports: Mapping[PortState, int], per_s: float | None, at: datetime) -> datetime | None:
     """When the last port will have been converted, if it goes on as it went."""
-    left = sum(count for state, count in ports.items() if state.moving or state is PortState.WAITING)
+    left = sum(count for state, count in ports.items() if state.unfinished)
     return at + timedelta(seconds=left / per_s) if per_s and left else None

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from common.db import Transaction
 from services.placement import bells, modes
 from services.placement.conversion.phases import Phase, PortState, stack_at
-from services.placement.conversion.steps import Reason
+from services.placement.conversion.steps import OVERDUE_S, Reason
 from services.placement.desired import derive_zone
 from services.placement.model import Conversion, Operation, Port, PortConversion, Wave, Zone
 from services.placement.store import conversions, nodes
@@ -83,8 +83,15 @@ def row_of(conversion: Conversion, port: Port, wave: int) -> PortConversion:
 
 
 def forgive(tx: Transaction, conversion: Conversion) -> None:
-    """What paused it has been looked at: failures so far count no more, and wait for the tail, which is tried again."""
+    """What paused it has been looked at: failures so far count no more, and wait for the tail, which is tried again.
+
+    A wave that came to its end is over, whatever came of it, and what is overdue has as much time again.
+    """
     conversions.set_aside(tx, conversion.id)
+    conversions.allow_time(tx, conversion.id, datetime.now(UTC) - timedelta(seconds=OVERDUE_S))
+    wave = conversions.current_wave(tx, conversion)
+    if wave is not None and not conversions.unfinished(tx, wave):
+        wave.ended_at = datetime.now(UTC)
     conversion.wrong_tenant_packets = {}
     if conversion.phase == Phase.TAIL:
         queue_tail(tx, conversion)

@@ -154,7 +154,7 @@ class ZoneConversions:
     def _ask_agents(self, conversion: Conversion) -> Outside:
         packets = self._observer.wrong_tenant_packets(conversion.zone)
         with self._db.transaction() as tx:
-            wave = _current(tx, conversion)
+            wave = conversions.current_wave(tx, conversion)
             rows = conversions.ports(tx, conversion.id, wave=wave.number) if wave else []
             ports = instances.ports(tx, [row.port_id for row in rows])
         announced = {
@@ -208,16 +208,10 @@ class ZoneConversions:
         return True
 
 
-def _current(tx: Transaction, conversion: Conversion) -> Wave | None:
-    """The first wave of this phase that has not ended."""
-    found = (wave for wave in conversions.waves(tx, conversion.id) if wave.phase == conversion.phase)
-    return next((wave for wave in found if wave.ended_at is None), None)
-
-
 def _facts(tx: Transaction, conversion: Conversion, outside: Outside) -> ZoneFacts:
     phase = Phase(conversion.phase)
     counts = conversions.counts(tx, conversion.id)
-    wave = _current(tx, conversion)
+    wave = conversions.current_wave(tx, conversion)
     before = datetime.now(UTC) - timedelta(seconds=OVERDUE_S)
     conversion.wrong_tenant_packets, misdelivered = phases.misdelivered(
         outside.wrong_tenant, conversion.wrong_tenant_packets
@@ -262,7 +256,7 @@ def _zone_pending(tx: Transaction, members: Sequence[Node]) -> str | None:
 def _give_turns(tx: Transaction, conversion: Conversion) -> bool:
     """Claim ports for what is due, as many as may be in flight. Whether one was at its end without that."""
     room = conversion.in_flight - conversions.moving(tx, conversion.id)
-    wave = _current(tx, conversion)
+    wave = conversions.current_wave(tx, conversion)
     if wave is None:
         turn = _to_adopt(tx, conversion)[: max(room, 0)]
         _begin(tx, turn, Kind.RESTART, first_step(Kind.RESTART), f"{conversion.id}/restarts")

@@ -139,6 +139,25 @@ def changed_since(tx: Transaction, conversion_id: UUID, zone: str) -> str | None
     return new[0].instance.name if new else None
 
 
+def current_wave(tx: Transaction, conversion: Conversion) -> Wave | None:
+    """The first wave of its phase that has not ended."""
+    query = select(Wave).where(
+        Wave.conversion_id == conversion.id, Wave.phase == conversion.phase, Wave.ended_at.is_(None)
+    )
+    return tx.session.scalars(query.order_by(Wave.number).limit(1)).one_or_none()
+
+
+def unfinished(tx: Transaction, wave: Wave) -> bool:
+    """Whether a port of the wave waits for its turn or is between two modes."""
+    states = [state for state in PortState if state.unfinished]
+    query = select(PortConversion.port_id).where(
+        PortConversion.conversion_id == wave.conversion_id,
+        PortConversion.wave == wave.number,
+        PortConversion.state.in_(states),
+    )
+    return tx.session.scalars(query.limit(1)).one_or_none() is not None
+
+
 def overdue(tx: Transaction, conversion_id: UUID, wave: int, before: datetime) -> int:
     """Ports of a wave whose claim has been at one stage since `before`."""
     query = select(func.count()).select_from(PortConversion).join(Claim, Claim.port_id == PortConversion.port_id)
@@ -196,6 +215,16 @@ def set_aside(tx: Transaction, conversion_id: UUID) -> None:
         update(PortConversion)
         .where(PortConversion.conversion_id == conversion_id, PortConversion.state == PortState.FAILED)
         .values(state=PortState.BLOCKED)
+    )
+
+
+def allow_time(tx: Transaction, conversion_id: UUID, before: datetime) -> None:
+    """Ports of a conversion that have been at one stage since `before` may be there as long again."""
+    ports = select(PortConversion.port_id).where(PortConversion.conversion_id == conversion_id)
+    tx.session.execute(
+        update(Claim)
+        .where(Claim.port_id.in_(ports), Claim.entered_at < before)
+        .values(entered_at=func.clock_timestamp())
     )
 
 
