@@ -392,8 +392,6 @@ def _provoke(simulation: Simulation, provoked: set[str]) -> None:
     elif once("failures", Phase.WAVES, now=bool(before_verdict)):
         for port in before_verdict[: len(before_verdict) // 100 + 1]:
             port.silent = True
-    elif once("overdue", Phase.WAVES, now=bool(before_verdict)):
-        before_verdict[0].host.silent_until = simulation.now + 2 * steps.OVERDUE_S
     elif once("stale", Phase.WAVES):
         for node in simulation.hypervisors[: len(simulation.nodes) // 50 + 1]:
             node.silent_until = simulation.now + 2 * phases.STALE_S
@@ -401,3 +399,5 @@ def _provoke(simulation: Simulation, provoked: set[str]) -> None:
         simulation.known, simulation.wrong_tenant = {"node-3": 6}, {"node-3": 7}
     elif once("duplicate", Phase.WAVES):
         simulation.duplicates = ["198.18.0.1/32"]
+    elif once("overdue", Phase.WAVES, now=bool(before_verdict) and "conversion.stale" in simulation.paused_by):
+        before_verdict[0].host.silent_until = simulation.now + 2 * steps.OVERDUE_S
