@@ -6,7 +6,6 @@ told in one Delta. A worker killed after any commit is resumed by another, for e
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -35,6 +34,7 @@ from services.placement.conversion.steps import (
 from services.placement.desired import derive_ports
 from services.placement.edges import Edges, EdgeView
 from services.placement.model import Claim, Operation, Port, PortConversion, Prefix
+from services.placement.once import Once
 from services.placement.store import conversions, entries, instances, operations
 from services.placement.store.conversions import Batch
 from services.placement.store.entries import Behind
@@ -67,27 +67,11 @@ class PortConversions:
         self._observer = observer
         self._sync = sync
         self._sleep = sleep
-        self._lock = threading.Lock()
-        self._asked_for: dict[Batch, int] = {}  # those being taken, and how often they were asked for
+        self._once = Once(self._take)
 
     def take(self, batch: Batch) -> None:
-        """Take a batch as far as it goes now. One that is being taken here already is gone through once more."""
-        with self._lock:
-            self._asked_for[batch] = self._asked_for.get(batch, 0) + 1
-            if self._asked_for[batch] > 1:
-                return
-        asked = 1
-        try:
-            while asked:
-                self._take(batch)
-                with self._lock:
-                    asked = self._asked_for[batch] = min(1, self._asked_for[batch] - 1)
-                    if not asked:
-                        del self._asked_for[batch]
-        except BaseException:
-            with self._lock:
-                del self._asked_for[batch]  # the next wake-up takes it
-            raise
+        """Take a batch as far as it goes now."""
+        self._once.do(batch)
 
     def _take(self, batch: Batch) -> None:
         after: UUID | None = None

@@ -34,12 +34,13 @@ from services.placement.desired import derive_ports
 from services.placement.edges import Edges
 from services.placement.model import Conversion, Node, Operation, Port, PortConversion, Wave
 from services.placement.move import Kind, first_step
+from services.placement.once import Once
 from services.placement.service.zones import zone_wire
 from services.placement.store import conversions, entries, instances, nodes, operations
 
 log = structlog.get_logger()
 
-CARRIED_AT_ONCE = 500
+CARRIED_AT_ONCE = 100
 ASK_S = 1.0
 STALE = timedelta(seconds=phases.STALE_S)
 
@@ -70,9 +71,13 @@ class ZoneConversions:
         self._ipam = ipam
         self._clock = clock
         self._asked: dict[UUID, tuple[float, Outside]] = {}  # by conversion: when, and what they said
+        self._once = Once(self._take)
 
     def take(self, conversion_id: UUID) -> None:
         """Take a zone's conversion as far as it goes now."""
+        self._once.do(conversion_id)
+
+    def _take(self, conversion_id: UUID) -> None:
         while self._step(conversion_id):
             pass
 
@@ -99,7 +104,7 @@ class ZoneConversions:
     # --- asking ------------------------------------------------------------------------------------------------------
 
     def _carry(self, zone: str) -> None:
-        """Make legacy IPv6 prefixes the ledger's; the address sets that it then rings for bring them to their ports."""
+        """Make legacy IPv6 prefixes the ledger's, which rings for the address sets that bring them to their ports."""
         with self._db.transaction() as tx:
             conversions.keep_legacy(tx, zone)
         after: conversions.Legacy | None = None
@@ -109,9 +114,6 @@ class ZoneConversions:
             if not due:
                 return
             self._adopt_each(zone, due)
-            with self._db.transaction() as tx:
-                for legacy in due:
-                    tx.ring(bells.ADDRESS_SET, legacy.kind, str(legacy.target_id))
             after = due[-1]
 
     def _adopt_each(self, zone: str, due: Sequence[conversions.Legacy]) -> None:
