@@ -22,6 +22,8 @@ def store_addresses(tx: Transaction, port: Port, fetched: ipam_wire.AddressSet) 
         return
     port.set_revision = fetched.revision
     instances.set_addresses(tx, port, fetched.addresses)
+    if port.claim is not None:
+        port.claim.settled_at = None  # what is on its way to an address that came now needs its time too
     if any(held.carried for held in port.node_addresses):
         instances.hand_over(tx, port, [address.prefix for address in port.addresses])
     derive_port(tx, port)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from dataplane.entries import HostNat
-from services.placement.conversion.steps import Stage
+from services.placement.conversion.steps import SETTLE_S, Stage
+from services.placement.reconcile import Reconciler
 from tests.functional.controller import Controller, running
 from tests.functional.ledger import Ledger, ok, problem
+
+if TYPE_CHECKING:
+    from services.placement.agents import Agents
 
 STAGES = [stage.name.lower() for stage in Stage]
 
@@ -131,6 +135,28 @@ def test_outbound_and_mapping_wait_for_an_edge_that_does_not_answer(cloud: Contr
     assert cloud.operation(operation)["state"] != "succeeded"
     assert cloud.fleet["gateway-1"].maps() != {}
     assert not any(outbound for _, _, outbound in rewrites(cloud).values())
+
+
+def test_an_address_that_comes_while_a_port_settles_keeps_its_mapping_for_that_long_too(cloud: Controller) -> None:
+    web = cloud.instance("web", mode="nat")
+    mapped: list[int] = []
+
+    def sleep(seconds: float) -> None:
+        mapped.append(len(cloud.fleet["gateway-1"].maps()))
+        if len(mapped) == 1:
+            raise KeyboardInterrupt  # the worker dies, with nothing missing but time
+        cloud.pass_time(seconds)
+
+    cloud.reconciler = Reconciler(cloud.database, cast("Agents", cloud.fleet), cloud.ledger.client(), sleep)
+    operation = ok(cloud.post(f"/instances/{web['id']}:convert"))
+    with pytest.raises(KeyboardInterrupt):
+        cloud.settle()
+    cloud.pass_time(SETTLE_S)
+    cloud.ledger.red.attach(cloud.ledger.red.reserve(), {"kind": "instance", "id": web["id"]})
+    cloud.settle()
+    assert cloud.operation(operation)["state"] == "succeeded"
+    assert mapped == [0, 1]
+    assert cloud.fleet["gateway-1"].maps() == {}
 
 
 def test_a_port_in_a_move_is_not_switched_and_one_that_is_switched_does_not_move(cloud: Controller) -> None:

@@ -252,6 +252,8 @@ class Controller:
             return
         port.set_revision = fetched.revision
         port.addresses = [Address(*address) for address in fetched.addresses]
+        if (converting := self.rows.converting(port.id)) is not None:
+            self.rows.swap(converting, replace(converting, settled_at=None))
         for prefix in self.rows.carried.intersection(address.prefix for address in port.addresses):
             node, holder = self.rows.node_bound[prefix]
             if holder == port.id:  # the ledger's from now on, and never given out again

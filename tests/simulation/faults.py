@@ -13,7 +13,7 @@ from services.netagent import wire
 from services.placement import modes
 from services.placement.conversion import phases, steps
 from tests.simulation.agents import Agent
-from tests.simulation.controller import SWEEP_S
+from tests.simulation.controller import SWEEP_S, TIMEOUT_S
 from tests.simulation.conversions import Conversions
 from tests.simulation.network import LEDGER, Silence
 from tests.simulation.rows import EPOCH, Port
@@ -218,7 +218,8 @@ class Faults:
         self._cut(name or self._node().name, "silent_for_long", phases.STALE_S + 5)
 
     def cut_off(self, node: UUID) -> None:
-        self._cut(self.controller.agents[node].name, "management_cut")
+        """Nobody reaches a node for longer than a request waits, so that it is seen to be behind."""
+        self._cut(self.controller.agents[node].name, "management_cut", TIMEOUT_S + 1)
 
     def edge_cut(self) -> None:
         self._cut("edge", "edge_cut")

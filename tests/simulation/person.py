@@ -84,8 +84,10 @@ class Person:
             self.controller.resume(Phase.DONE)
 
     def _begin(self) -> None:
-        asked = self.controller.ledger.operations.values()
-        if self.alone and (self.controller.rows.claims or not all(operation.finished for operation in asked)):
+        ledger = self.controller.ledger
+        asked = all(operation.finished for operation in ledger.operations.values())
+        leaving = any(fip.state in {"detaching", "moving"} for fip in ledger.flexible_ips.values())
+        if self.alone and (self.controller.rows.claims or leaving or not asked):
             return
         self.before = self._dump()
         random = self.controller.engine.random
