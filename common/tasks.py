@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 import structlog
 from celery import Celery
-from kombu.exceptions import OperationalError
+from kombu.exceptions import ChannelError, OperationalError
 from kombu.messaging import Producer
 from redis.exceptions import RedisError
 
@@ -42,6 +42,16 @@ def celery(name: str, broker_url: str) -> Celery:
         },
     )
     return app
+
+
+def waiting(app: Celery, queue: str) -> int:
+    """How many wake-ups wait in a queue; 0 if the broker does not answer, for what is rung then is lost."""
+    try:
+        with app.connection_for_read() as connection:
+            count: int = connection.default_channel.queue_declare(queue, passive=True).message_count
+    except (ChannelError, OperationalError, RedisError, OSError):
+        return 0
+    return count
 
 
 SILENCE_S = 1.0

@@ -25,6 +25,7 @@ from sqlalchemy.dialects.postgresql import CIDR, INET, JSONB, ExcludeConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from common.tables import IdempotencyColumns, OperationColumns
+from services.placement import modes
 
 Prefix = IPv4Network | IPv6Network
 
@@ -247,6 +248,12 @@ class Port(Base):
         Index("ix_port_unreported", "id", postgresql_where=text("set_revision > reported_revision")),
         Index("ix_port_limits", "id", postgresql_where=text("ledger_mode <> mode")),
     )
+
+    def enter(self, mode: str) -> None:
+        """Have another mode; the ledger is to hear of it if a port of this mode takes other numbers of addresses."""
+        if modes.MODES[mode].limits == modes.MODES[self.ledger_mode].limits:
+            self.ledger_mode = mode
+        self.mode = mode
 
 
 class PortAddress(Base):

@@ -17,6 +17,11 @@ class Mode:
     node_bound: bool
     rebinds: bool
 
+    @property
+    def limits(self) -> tuple[int, int]:
+        """What the ledger is told of it."""
+        return self.limit_ipv4, self.limit_ipv6
+
 
 MODES = {
     NAT: Mode(limit_ipv4=1, limit_ipv6=0, node_bound=True, rebinds=True),

@@ -37,11 +37,16 @@ class Reconciler:
         database: Database,
         agents: Agents,
         ipam: IpamClient,
+        waiting: Callable[[str], int],
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`sleep` passes the time that a conversion settles in, which `clock` shows; both in seconds."""
+        """`waiting`: how many wake-ups wait in a queue.
+
+        `sleep` passes the time that a conversion settles in, which `clock` shows; both in seconds.
+        """
         self._db = database
+        self._waiting = waiting
         self._ipam = ipam
         self.sync = NodeSync(database, agents)
         self.sets = AddressSets(database, ipam, self.sync)
@@ -73,7 +78,12 @@ class Reconciler:
                     tx.ring(bells.NODE, str(node_id))
 
     def sweep(self) -> None:
-        """Find all work that wake-ups missed, from the database and the ledger alone, and ring for it."""
+        """Find all work that wake-ups missed, from the database and the ledger alone, and ring for it.
+
+        Ports, of which there may be very many, only when no wake-ups of theirs wait any more: it may be those.
+        """
+        reports_wait = self._waiting(bells.queue_of(bells.REPORT, ()))
+        sets_wait = self._waiting(bells.queue_of(bells.ADDRESS_SET, (instance.KIND,)))
         with self._db.transaction() as tx:
             for node_id in nodes.unrealized(tx):
                 tx.ring(bells.NODE, str(node_id))
@@ -85,11 +95,11 @@ class Reconciler:
                 tx.ring(bells.FAILOVER, str(edge_id))
             for conversion_id in conversions.active(tx):
                 tx.ring(bells.CONVERSION, str(conversion_id))
-            for port_id in instances.unreported(tx):
+            for port_id in () if reports_wait else instances.unreported(tx):
                 tx.ring(bells.REPORT, str(port_id))
             tx.ring(bells.ADDRESS_FENCES)
             tx.ring(bells.POOLS)
-        lagging = list(self._ipam.lagging(instance.KIND))
+        lagging = [] if sets_wait else list(self._ipam.lagging(instance.KIND))
         with self._db.transaction() as tx:
             for target in lagging:
                 tx.ring(bells.ADDRESS_SET, target.target.kind, str(target.target.id))

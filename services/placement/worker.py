@@ -14,7 +14,7 @@ from celery import Celery
 
 from common import logs
 from common.db import Database
-from common.tasks import Bells, celery
+from common.tasks import Bells, celery, waiting
 from services.ipam.client import IpamClient
 from services.placement import bells, tasks
 from services.placement.agents import Agents, service_token
@@ -27,6 +27,7 @@ def reconciler(settings: PlacementSettings, app: Celery) -> Reconciler:
         Database(settings.database_url, Bells(app, bells.queue_of), pool_size=settings.worker_threads + 4),
         Agents(settings),
         IpamClient(settings.ipam_url, service_token(settings, "ipam")),
+        lambda queue: waiting(app, queue),
     )
 
 

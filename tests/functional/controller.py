@@ -348,7 +348,7 @@ def running(database_url: str, ledger: Ledger, zone: str = "zone-a") -> Iterator
     def sleep(seconds: float) -> None:
         controller.pass_time(seconds)
 
-    reconciler = Reconciler(database, agents, client, sleep, lambda: controller.now)
+    reconciler = Reconciler(database, agents, client, lambda _: 0, sleep, lambda: controller.now)
     service = app.create(settings, ring=ring, ledger=client, agents=agents)
     with TestClient(service, raise_server_exceptions=False) as http:
         hold_to_document(http, service)

@@ -66,7 +66,9 @@ def mortal(placement_database: str) -> Iterator[Mortal]:
 
 def to_the_end(cloud: Controller, mortal: Mortal, conversion: Any) -> Any:
     """Sweep, each wake-up in a worker of its own that dies at its first commit, until the conversion is over."""
-    workers = tasks.use_cases(Reconciler(mortal, cast("Agents", cloud.fleet), cloud.ledger.client(), cloud.pass_time))
+    workers = tasks.use_cases(
+        Reconciler(mortal, cast("Agents", cloud.fleet), cloud.ledger.client(), lambda _: 0, cloud.pass_time)
+    )
     for _ in range(200):
         cloud.hear()
         cloud.reconciler.sweep()

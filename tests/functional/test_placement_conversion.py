@@ -147,7 +147,9 @@ def test_an_address_that_comes_while_a_port_settles_keeps_its_mapping_for_that_l
             raise KeyboardInterrupt  # the worker dies, with nothing missing but time
         cloud.pass_time(seconds)
 
-    cloud.reconciler = Reconciler(cloud.database, cast("Agents", cloud.fleet), cloud.ledger.client(), sleep)
+    cloud.reconciler = Reconciler(
+        cloud.database, cast("Agents", cloud.fleet), cloud.ledger.client(), lambda _: 0, sleep
+    )
     operation = ok(cloud.post(f"/instances/{web['id']}:convert"))
     with pytest.raises(KeyboardInterrupt):
         cloud.settle()

@@ -23,7 +23,7 @@ def adopt(tx: Transaction, port: Port) -> None:
     mode = mode_at_start(tx, port)
     if mode == port.mode:
         return
-    port.mode = mode
+    port.enter(mode)
     row = conversions.row_of_port(tx, port.id)
     if row is not None:
         row.state, row.reasons, row.adopted_at = PortState.ADOPTED, [], datetime.now(UTC)

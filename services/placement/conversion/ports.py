@@ -263,7 +263,7 @@ def _reason(code: str, text: str, remedy: str = "") -> dict[str, str]:
 
 
 def _finish(port: Port, claim: Claim, operation: Operation, row: PortConversion | None, tried: Tried) -> None:
-    port.mode = modes.HOSTNAT if claim.kind == CONVERT else modes.NAT
+    port.enter(modes.HOSTNAT if claim.kind == CONVERT else modes.NAT)
     port.instance.revision += 1
     actual = {"mode": port.mode, "probes": tried.sent, "probes_lost": tried.lost}
     result = {**(operation.result or {}), "actual": actual}

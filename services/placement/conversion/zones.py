@@ -157,14 +157,7 @@ class ZoneConversions:
         packets = self._observer.wrong_tenant_packets(conversion.zone)
         with self._db.transaction() as tx:
             wave = conversions.current_wave(tx, conversion)
-            rows = conversions.ports(tx, conversion.id, wave=wave.number) if wave else []
-            ports = instances.ports(tx, [row.port_id for row in rows])
-        announced = {
-            address.prefix: port.node_id
-            for port in ports
-            for address in port.addresses
-            if port.node_id and address.prefix.version == 4
-        }
+            announced = conversions.public_of_wave(tx, wave) if wave else {}
         try:
             view = self._edges.view(conversion.zone, list(announced), set(announced.values()))
         except Unavailable as error:  # a silent edge is a stale node, which is an alarm of its own

@@ -55,7 +55,7 @@ def preempt(tx: Transaction, port: Port, because: str) -> None:
     if operation is not None:
         operation.fail("placement.operation.preempted", because)
     if claim.kind in CONVERSIONS:
-        port.mode = modes.HOSTNAT if claim.step == Stage.SWITCHED.name.lower() else modes.NAT
+        port.enter(modes.HOSTNAT if claim.step == Stage.SWITCHED.name.lower() else modes.NAT)
         row = conversions.row_of_port(tx, port.id)
         if row is not None:
             row.state = PortState.WAITING

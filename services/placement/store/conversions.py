@@ -23,7 +23,9 @@ from services.placement.model import (
     NodeAddress,
     NodeEntry,
     Port,
+    PortAddress,
     PortConversion,
+    Prefix,
     Wave,
 )
 from services.placement.store import instances
@@ -156,6 +158,22 @@ def unfinished(tx: Transaction, wave: Wave) -> bool:
         PortConversion.state.in_(states),
     )
     return tx.session.scalars(query.limit(1)).one_or_none() is not None
+
+
+def public_of_wave(tx: Transaction, wave: Wave) -> dict[Prefix, UUID]:
+    """The public IPv4 addresses of a wave's running ports, and where they run."""
+    query = (
+        select(PortAddress.prefix, Port.node_id)
+        .join(Port, Port.id == PortAddress.port_id)
+        .join(PortConversion, PortConversion.port_id == Port.id)
+        .where(
+            PortConversion.conversion_id == wave.conversion_id,
+            PortConversion.wave == wave.number,
+            Port.node_id.is_not(None),
+            func.family(PortAddress.prefix) == 4,
+        )
+    )
+    return {prefix: node_id for prefix, node_id in tx.session.execute(query) if node_id}
 
 
 def overdue(tx: Transaction, conversion_id: UUID, wave: int, before: datetime) -> int:
