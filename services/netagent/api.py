@@ -133,6 +133,10 @@ def router(
     def get_observed() -> wire.Observed:
         return seen()
 
+    @private.post("/rows:lookup", operation_id="lookupRows", tags=["agent"])
+    def lookup_rows(body: wire.RowLookup) -> wire.Rows:
+        return reconciler.rows(body.ports, body.prefixes)
+
     @private.post("/probes", operation_id="sendProbes", tags=["agent"])
     def send_probes(body: wire.Probes) -> list[wire.ProbeResult]:
         return prober.run(body)

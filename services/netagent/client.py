@@ -48,10 +48,13 @@ from services.netagent.wire import (
     EdgeRoute,
     Observed,
     PortTraffic,
+    Prefix,
     ProbeResult,
     Probes,
     ProbeTarget,
     Realized,
+    RowLookup,
+    Rows,
     Snapshot,
     State,
 )
@@ -180,6 +183,11 @@ class AgentClient(ServiceClient):
         """Where the edge's kernel sends each prefix. Raises NotAnEdge."""
         response = self.request("POST", "/edge-routes:lookup", json={"prefixes": [str(p) for p in prefixes]})
         return _ROUTES.validate_json(response.content)
+
+    def rows(self, ports: Iterable[UUID], prefixes: Iterable[Prefix]) -> Rows:
+        """What the kernel holds of these ports and prefixes, beside what it is to hold."""
+        body = RowLookup(ports=list(ports), prefixes=list(prefixes)).model_dump(mode="json")
+        return Rows.model_validate_json(self.request("POST", "/rows:lookup", json=body).content)
 
     def health_checks(self) -> list[CheckState]:
         """What the edge's health checks have found so far. Raises NotAnEdge."""

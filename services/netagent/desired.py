@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Collection, Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -41,6 +41,10 @@ class Desired:
 
     def rows(self, key: wire.EntryKey) -> list[Entry]:
         return self._rows.get(key, [])
+
+    def on_port(self, port: UUID) -> Collection[wire.EntryKey]:
+        """The entries of what is on a port, without its own."""
+        return self._on_port.get(port, set())
 
     def row(self, key: RowKey) -> Entry:
         """The wanted row of that key; if several entries ask for it, the last one's."""

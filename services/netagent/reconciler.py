@@ -13,7 +13,7 @@ from uuid import UUID
 
 from dataplane.driver import Driver, DriverError
 from dataplane.entries import Entry, Leg
-from services.netagent import wire
+from services.netagent import rows, wire
 from services.netagent.admission import Position, admit
 from services.netagent.checkpoint import Checkpoint
 from services.netagent.desired import Desired, RowKey, row_key
@@ -80,6 +80,24 @@ class Reconciler:
     def realized(self) -> wire.Realized:
         """What the kernel was last read back to hold."""
         return self._answer
+
+    def rows(self, ports: Collection[UUID], prefixes: Collection[wire.Prefix]) -> wire.Rows:
+        """The rows of these ports and prefixes, as wanted and as the kernel holds them now; changes nothing."""
+        with self._lock:
+            places = rows.places(self._desired, self._kinds, ports, prefixes)
+            seen = self._observe(place for place in places if place[0] not in rows.SCANNED)
+            for driver in self._drivers:
+                if driver.entry in rows.SCANNED:
+                    read = self._read(driver, None)
+                    seen |= {place: row for place, row in read.items() if rows.concerns(row, prefixes)}
+            found = []
+            for place in sorted(places | seen.keys(), key=repr):
+                wanted = self._desired.row(place) if self._desired.holds(place) else None
+                blind = self._blind.get(place[0])
+                if wanted or place in seen:
+                    found.append(rows.told(wanted, seen.get(place), blind[1] if blind else None))
+            position = self._position or Position(0, 0)
+            return wire.Rows(epoch=position.epoch, generation=position.generation, rows=found)
 
     def verify(self) -> bool:
         """Compare everything with the kernel and change nothing; whether something is not as wanted."""

@@ -636,6 +636,51 @@ class Observed(BaseModel):
     """How many more guests' links the tables of a hypervisor take, hostnat or not; null: no hypervisor."""
 
 
+class Table(enum.StrEnum):
+    """A kernel's table, by the class of its rows in `dataplane.entries`."""
+
+    LEG = "leg"
+    GUARD_PORT = "guard_port"
+    GUARD_ADDRESS = "guard_address"
+    HOST_NAT = "host_nat"
+    FORWARD = "forward"
+    FALLBACK = "fallback"
+    GUEST_ADDRESS = "guest_address"
+    ANCHOR = "anchor"
+    INBOUND = "inbound"
+    OUTBOUND = "outbound"
+    FENCE = "fence"
+    BLACKHOLE = "blackhole"
+
+
+class Row(BaseModel):
+    """One row of a kernel's table: as the node's last order asks for it, and as the kernel holds it now.
+
+    Both by the names of the row's fields; null: it is not asked for, not there. `unreadable`: why it is not known
+    whether it is there.
+    """
+
+    table: Table
+    wanted: dict[str, str] | None
+    seen: dict[str, str] | None
+    unreadable: str | None = None
+
+
+class Rows(BaseModel):
+    """What a kernel holds of some ports and prefixes, and how far its node has been told."""
+
+    epoch: int
+    generation: int
+    rows: list[Row]
+
+
+class RowLookup(BaseModel):
+    """Rows that are asked for: those of these ports' links, and of these prefixes there and in the node's tables."""
+
+    ports: list[UUID] = Field(max_length=1000)
+    prefixes: list[IPv4Network | IPv6Network] = Field(max_length=1000)
+
+
 class DiskState(BaseModel):
     """A port's disk, as it is seen from a node."""
 

@@ -69,6 +69,11 @@ class Agent:
             raise Unreachable(f"{self.name} does not answer")
         return self.executor.apply(agent_wire.parse(message.pack()))
 
+    def rows(self, ports: Iterable[UUID], prefixes: Iterable[agent_wire.Prefix]) -> agent_wire.Rows:
+        if self.cut:
+            raise Unreachable(f"{self.name} does not answer")
+        return self.executor.rows(list(ports), list(prefixes))
+
     def edge_routes(self, prefixes: Iterable[str]) -> list[agent_wire.EdgeRoute]:
         if self.cut:
             raise Unreachable(f"{self.name} does not answer")
@@ -148,14 +153,16 @@ class Fleet:
         return next(agent for agent in self.agents.values() if agent.name == name)
 
     def fabric_sends(self, prefix: str) -> list[str]:
+        """By the longest match, and of that the highest sequence."""
+        to = ip_network(prefix)
         found = [
-            (anchor.sequence, self.endpoints[agent.id])
+            (anchor.prefix.prefixlen, anchor.sequence, self.endpoints[agent.id])
             for agent in self.agents.values()
             for anchor in agent.kernel.table(Anchor).values()
-            if anchor.prefix == ip_network(prefix)
+            if anchor.prefix.version == to.version and anchor.prefix.supernet_of(to)  # type: ignore[arg-type]
         ]
-        best = max((sequence for sequence, _ in found), default=0)
-        return sorted(endpoint for sequence, endpoint in found if sequence == best)
+        best = max((one[:2] for one in found), default=None)
+        return sorted(endpoint for *rank, endpoint in found if tuple(rank) == best)
 
 
 @dataclass

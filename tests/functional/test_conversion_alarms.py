@@ -29,7 +29,8 @@ class Deaf(set[str]):
         self._fleet = fleet
 
     def __contains__(self, address: object) -> bool:
-        return super().__contains__(address) and not self._fleet.fabric_sends(f"{address}/32")
+        announced = any(f"{address}/32" in agent.announces() for agent in self._fleet.agents.values())
+        return super().__contains__(address) and not announced
 
 
 def in_wave(planned: Any, number: int) -> list[Any]:

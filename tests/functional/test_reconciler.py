@@ -484,3 +484,66 @@ def test_a_change_reads_back_and_writes_what_it_changes_only(node: Node) -> None
 
     assert touched == [Anchor(prefix(7), 2), Anchor(prefix(7), 1)]
     assert len(realized.failed) == 0
+
+
+# --- what is told of rows --------------------------------------------------------------------------------------------
+
+
+def differing(node: Node, number: int) -> dict[wire.Table, tuple[dict[str, str] | None, dict[str, str] | None]]:
+    found = node.agent.rows([UID], [prefix(number)]).rows
+    return {row.table: (row.wanted, row.seen) for row in found if row.wanted != row.seen}
+
+
+def test_the_rows_of_an_address_are_told_as_wanted_and_as_seen(node: Node) -> None:
+    node.agent.apply(snapshot(1, PORT, address(1), address(2)))
+
+    told = node.agent.rows([UID], [prefix(1)])
+
+    assert (told.epoch, told.generation) == (EPOCH, 1)
+    assert [row.table for row in told.rows] == [
+        "anchor",
+        "forward",
+        "guard_address",
+        "guard_port",
+        "guest_address",
+        "leg",
+    ]
+    assert all(row.wanted == row.seen for row in told.rows)
+    assert all(str(prefix(2)) not in str(row) for row in told.rows), "another address's"
+
+
+def test_a_row_that_was_lost_altered_or_put_by_another_hand_is_told_so(node: Node) -> None:
+    node.agent.apply(snapshot(1, PORT, address(1, sequence=3)))
+    node.kernel.remove(Forward, prefix(1))
+    node.kernel.remove(Anchor, (prefix(1), 3))
+    node.kernel.alter(Anchor(prefix(1), 7))
+
+    told = node.agent.rows([UID], [prefix(1)]).rows
+
+    anchors = [(row.wanted, row.seen) for row in told if row.table is wire.Table.ANCHOR]
+    wanted, seen = ({"prefix": "198.18.0.1/32", "sequence": sequence} for sequence in ("3", "7"))
+    assert anchors == [(wanted, None), (None, seen)]
+    assert [row.seen for row in told if row.table is wire.Table.FORWARD] == [None]
+
+
+def test_rows_of_what_nobody_asked_for_are_told_and_change_nothing(node: Node) -> None:
+    node.agent.apply(snapshot(1, PORT, address(1)))
+    node.kernel.alter(Anchor(prefix(9), 5))
+
+    assert differing(node, 9) == {wire.Table.ANCHOR: (None, {"prefix": "198.18.0.9/32", "sequence": "5"})}
+    assert (prefix(9), 5) in node.anchors()
+
+
+def test_a_table_that_cannot_be_read_is_told_so(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    node.agent.apply(snapshot(1, PORT, address(1)))
+    blind = OSError("no such device")
+
+    def fail(*_: object) -> None:
+        raise blind
+
+    driver = next(one for one in node.agent._drivers if one.entry is Forward)
+    monkeypatch.setattr(driver, "observe", fail)
+
+    (row,) = [row for row in node.agent.rows([UID], [prefix(1)]).rows if row.table is wire.Table.FORWARD]
+    assert row.seen is None
+    assert row.unreadable == "no such device"
