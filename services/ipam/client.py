@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Network, IPv6Network
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -68,6 +69,11 @@ class IpamClient(ServiceClient):
     def flexible_ips_on(self, kind: str, target_id: UUID) -> Iterator[wire.FlexibleIP]:
         """Those attached to a target, leaving it or waiting for it."""
         return self._pages("/flexible-ips", wire.FlexibleIP, target=f"{kind}/{target_id}")
+
+    def flexible_ips_at(self, prefix: IPv4Network | IPv6Network) -> Iterator[wire.FlexibleIP]:
+        """The one that is `prefix`, if it is held or rests."""
+        shown = str(prefix.network_address) if prefix.version == 4 else str(prefix)
+        return self._pages("/flexible-ips", wire.FlexibleIP, address=shown)
 
     def release(self, flexible_ip_id: UUID) -> None:
         """Give an address back; repeating it changes nothing."""

@@ -16,6 +16,9 @@ from services.placement.conversion.observer import Observer
 from services.placement.conversion.phases import PortState
 from services.placement.conversion.prechecks import Seen
 from services.placement.errors import (
+    AddressAmbiguous,
+    AddressMalformed,
+    AddressUnknown,
     AddressUnusable,
     CapacityExhausted,
     ConversionExists,
@@ -51,6 +54,7 @@ from services.placement.errors import (
     OperationFixed,
     OperationUnknown,
     PlanStale,
+    PortUnknown,
     PrefixExhausted,
     PrefixInUse,
     PrefixOverlap,
@@ -61,6 +65,8 @@ from services.placement.errors import (
 )
 from services.placement.products import instance as product
 from services.placement.service import cancelling, conversions, flavors, nodes, operations, zones
+from services.placement.trace.gather import Tracer
+from services.placement.trace.present import reachability_wire, trace_wire
 
 TAGS = {
     "zones": "Availability zones: how public addresses reach guests there.",
@@ -68,6 +74,7 @@ TAGS = {
     "flavors": "The sizes that instances come in.",
     "instances": "Machines of customers: where they run, and how their addresses reach them.",
     "conversions": "A zone's passage off the central NAT, wave by wave.",
+    "traces": "Where packets for an address go, and what keeps them.",
     "operations": "Changes that take a while: list them, watch them.",
 }
 
@@ -98,6 +105,14 @@ def _observer(request: Request) -> Observer:
 
 
 Ledger = Annotated[IpamClient, Depends(_ledger)]
+
+
+def _tracer(request: Request) -> Tracer:
+    tracer: Tracer = request.app.state.tracer
+    return tracer
+
+
+Tracing = Annotated[Tracer, Depends(_tracer)]
 Observing = Annotated[Observer, Depends(_observer)]
 
 # --- zones -------------------------------------------------------------------------------------------------------
@@ -580,6 +595,38 @@ def abort_conversion(conversion_id: UUID, call: Operator) -> Response:
 def seal_conversion(conversion_id: UUID, call: Operator) -> Response:
     """Free the 10.x of guests that have had their address for the soak time. There is no way back from it."""
     return call.run(lambda tx: conversions.seal(tx, conversion_id, call.expected_revision))
+
+
+# --- traces ------------------------------------------------------------------------------------------------------
+
+
+@router.get(
+    "/trace",
+    operation_id="traceAddress",
+    tags=["traces"],
+    response_model=wire.Trace,
+    responses=refuses(AddressMalformed, AddressUnknown, AddressAmbiguous, Unreachable),
+)
+def trace_address(
+    call: OperatorReads,  # noqa: ARG001  whose role is all that is asked
+    tracer: Tracing,
+    address: Annotated[wire.Text, Query(description="An IPv4 or IPv6 address, or an IPv6 prefix.")],
+    zone: Annotated[wire.Name | None, Query(description="For a private address that several zones have.")] = None,
+) -> wire.Trace:
+    """Trace one address through ledger, controller and kernels, in both directions."""
+    return trace_wire(tracer.trace(address, zone))
+
+
+@router.get(
+    "/ports/{port_id}/reachability",
+    operation_id="getPortReachability",
+    tags=["traces"],
+    response_model=wire.Reachability,
+    responses=refuses(PortUnknown),
+)
+def get_port_reachability(port_id: UUID, call: Reader, tracer: Tracing) -> wire.Reachability:
+    """Whether packets reach each address of a port, as its nodes' kernels are now."""
+    return reachability_wire(*tracer.reachability(call.principal, port_id))
 
 
 # --- operations --------------------------------------------------------------------------------------------------

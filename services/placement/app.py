@@ -17,6 +17,7 @@ from services.placement.bells import queue_of
 from services.placement.conversion.observer import Observer
 from services.placement.model import Idempotency
 from services.placement.settings import PlacementSettings
+from services.placement.trace.gather import Tracer
 
 
 def create(
@@ -35,8 +36,11 @@ def create(
     )
     database = Database(settings.database_url, bells)
     app.state.wiring = Wiring(Verifier.from_directory(settings.issuer_keys, "placement"), database, Idempotency)
-    app.state.observer = Observer(database, agents or Agents(settings))
-    app.state.ledger = ledger or IpamClient(settings.ipam_url, service_token(settings, "ipam"))
+    agents = agents or Agents(settings)
+    ledger = ledger or IpamClient(settings.ipam_url, service_token(settings, "ipam"))
+    app.state.observer = Observer(database, agents)
+    app.state.tracer = Tracer(database, agents, ledger)
+    app.state.ledger = ledger
     return app
 
 

@@ -265,6 +265,30 @@ class OperationUnknown(NotFound):
     code = "placement.operation.unknown"
 
 
+class AddressMalformed(Invalid):
+    """It is no IPv4 address, IPv6 address or IPv6 prefix."""
+
+    code = "placement.address.malformed"
+
+
+class AddressUnknown(NotFound):
+    """The address is none of ours."""
+
+    code = "placement.address.unknown"
+
+
+class AddressAmbiguous(Conflict):
+    """Several zones have this address; name the zone."""
+
+    code = "placement.address.ambiguous"
+
+
+class PortUnknown(NotFound):
+    """There is no such port."""
+
+    code = "placement.port.unknown"
+
+
 class LedgerUnavailable(Unavailable):
     """The ledger does not answer; send the request again."""
 

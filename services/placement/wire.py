@@ -13,6 +13,8 @@ from common.operations import Operation, OperationState
 from common.wire import Answer, Body, Name, Project, Text, examples
 from services.placement.conversion.phases import CANARY, FORWARD, SIZE, WAVES, Phase, PortState
 from services.placement.conversion.prechecks import Effect, PartOf
+from services.placement.trace.judge import Direction, Nature
+from services.placement.trace.way import Part, Verdict
 
 __all__ = ["Name", "Operation", "OperationState", "Project", "Text"]
 
@@ -496,3 +498,69 @@ class ConversionPause(Body):
     model_config = examples({"reason": "the evening of the sale"})
 
     reason: Text = "asked for"
+
+
+# --- traces ----------------------------------------------------------------------------------------------------------
+
+
+class TraceStep(Answer):
+    """One thing that a packet meets: as it was asked for, and as it is."""
+
+    direction: Direction | None = Field(description="Null: both.")
+    place: str = Field(examples=["hypervisor-1"])
+    part: Part
+    asked: str | None
+    seen: str | None
+    agrees: bool | None = Field(description="Null: not known, or there is nothing to agree with.")
+
+
+class TraceFinding(Answer):
+    """Something to know of an address, by a stable code, and what mends it."""
+
+    code: str = Field(examples=["route.missing"])
+    nature: Nature
+    place: str
+    text: str
+    remedy: str
+    stops: list[Direction] = Field(description="The directions in which packets do not get through for it.")
+
+
+class TraceWay(Answer):
+    """The places a packet passes, as things are."""
+
+    places: list[str]
+    arrives: bool | None = Field(description="Null: not known.")
+
+
+class Trace(Answer):
+    """Where packets for and from an address go, and where that is not what was asked for."""
+
+    address: str
+    zone: Name
+    instance: Name | None
+    port: UUID | None
+    verdict: Verdict
+    summary: str
+    inbound: TraceWay
+    outbound: TraceWay
+    steps: list[TraceStep]
+    findings: list[TraceFinding]
+
+
+class AddressReachability(Answer):
+    """Whether packets reach one address of a port, and leave from it, as read back from the nodes' kernels."""
+
+    address: str
+    verdict: Verdict
+    summary: str
+    inbound: bool | None = Field(description="Null: not known.")
+    outbound: bool | None
+    findings: list[TraceFinding]
+
+
+class Reachability(Answer):
+    """How the addresses of a port are reached; none of a port in mode `isolated`."""
+
+    port: UUID
+    mode: Mode
+    addresses: list[AddressReachability]

@@ -22,7 +22,7 @@ from common.db import Database
 from common.errors import Unavailable
 from common.http import Unreachable
 from dataplane import memory
-from dataplane.entries import Anchor, Check, Inbound
+from dataplane.entries import Anchor, Check, Fence, Inbound
 from dataplane.guard import REASONS
 from dataplane.nat import VERDICTS
 from services.netagent import wire as agent_wire
@@ -153,13 +153,16 @@ class Fleet:
         return next(agent for agent in self.agents.values() if agent.name == name)
 
     def fabric_sends(self, prefix: str) -> list[str]:
-        """By the longest match, and of that the highest sequence."""
+        """By the longest match, and of that the highest sequence; to nobody whose link an edge holds down."""
         to = ip_network(prefix)
+        apart = {str(row.neighbour) for agent in self.agents.values() for row in agent.kernel.table(Fence).values()}
         found = [
             (anchor.prefix.prefixlen, anchor.sequence, self.endpoints[agent.id])
             for agent in self.agents.values()
             for anchor in agent.kernel.table(Anchor).values()
-            if anchor.prefix.version == to.version and anchor.prefix.supernet_of(to)  # type: ignore[arg-type]
+            if self.endpoints[agent.id] not in apart
+            and anchor.prefix.version == to.version
+            and anchor.prefix.supernet_of(to)  # type: ignore[arg-type]
         ]
         best = max((one[:2] for one in found), default=None)
         return sorted(endpoint for *rank, endpoint in found if tuple(rank) == best)

@@ -2,7 +2,7 @@
 
 import { client } from './client.gen.ts';
 import type { Client, ClientMeta, Options as Options2, RequestResult, TDataShape } from './client/index.ts';
-import type { AbortConversionData, AbortConversionErrors, AbortConversionResponses, CancelOperationData, CancelOperationErrors, CancelOperationResponses, ConvertInstanceData, ConvertInstanceErrors, ConvertInstanceResponses, CreateFlavorData, CreateFlavorErrors, CreateFlavorResponses, CreateInstanceData, CreateInstanceErrors, CreateInstanceResponses, DeleteFlavorData, DeleteFlavorErrors, DeleteFlavorResponses, DeleteInstanceData, DeleteInstanceErrors, DeleteInstanceResponses, DrainNodeData, DrainNodeErrors, DrainNodeResponses, EvacuateNodeData, EvacuateNodeErrors, EvacuateNodeResponses, FenceNodeData, FenceNodeErrors, FenceNodeResponses, GetConversionData, GetConversionErrors, GetConversionResponses, GetFlavorData, GetFlavorErrors, GetFlavorResponses, GetInstanceData, GetInstanceErrors, GetInstanceResponses, GetNodeData, GetNodeErrors, GetNodeResponses, GetOperationData, GetOperationErrors, GetOperationResponses, GetZoneData, GetZoneErrors, GetZoneResponses, ListAllocationsData, ListAllocationsErrors, ListAllocationsResponses, ListConversionPortsData, ListConversionPortsErrors, ListConversionPortsResponses, ListConversionsData, ListConversionsErrors, ListConversionsResponses, ListFlavorsData, ListFlavorsErrors, ListFlavorsResponses, ListInstancesData, ListInstancesErrors, ListInstancesResponses, ListNodesData, ListNodesErrors, ListNodesResponses, ListOperationsData, ListOperationsErrors, ListOperationsResponses, ListZonesData, ListZonesErrors, ListZonesResponses, MoveInstanceData, MoveInstanceErrors, MoveInstanceResponses, PauseConversionData, PauseConversionErrors, PauseConversionResponses, PauseOperationData, PauseOperationErrors, PauseOperationResponses, PlanConversionData, PlanConversionErrors, PlanConversionResponses, PutNodeData, PutNodeErrors, PutNodeResponses, PutZoneData, PutZoneErrors, PutZoneResponses, RestartInstanceData, RestartInstanceErrors, RestartInstanceResponses, ResumeConversionData, ResumeConversionErrors, ResumeConversionResponses, ResumeOperationData, ResumeOperationErrors, ResumeOperationResponses, RevertInstanceData, RevertInstanceErrors, RevertInstanceResponses, SealConversionData, SealConversionErrors, SealConversionResponses, StartConversionData, StartConversionErrors, StartConversionResponses, StartInstanceData, StartInstanceErrors, StartInstanceResponses, StopInstanceData, StopInstanceErrors, StopInstanceResponses, UndrainNodeData, UndrainNodeErrors, UndrainNodeResponses, UnfenceNodeData, UnfenceNodeErrors, UnfenceNodeResponses, UpdateNodeData, UpdateNodeErrors, UpdateNodeResponses } from './types.gen.ts';
+import type { AbortConversionData, AbortConversionErrors, AbortConversionResponses, CancelOperationData, CancelOperationErrors, CancelOperationResponses, ConvertInstanceData, ConvertInstanceErrors, ConvertInstanceResponses, CreateFlavorData, CreateFlavorErrors, CreateFlavorResponses, CreateInstanceData, CreateInstanceErrors, CreateInstanceResponses, DeleteFlavorData, DeleteFlavorErrors, DeleteFlavorResponses, DeleteInstanceData, DeleteInstanceErrors, DeleteInstanceResponses, DrainNodeData, DrainNodeErrors, DrainNodeResponses, EvacuateNodeData, EvacuateNodeErrors, EvacuateNodeResponses, FenceNodeData, FenceNodeErrors, FenceNodeResponses, GetConversionData, GetConversionErrors, GetConversionResponses, GetFlavorData, GetFlavorErrors, GetFlavorResponses, GetInstanceData, GetInstanceErrors, GetInstanceResponses, GetNodeData, GetNodeErrors, GetNodeResponses, GetOperationData, GetOperationErrors, GetOperationResponses, GetPortReachabilityData, GetPortReachabilityErrors, GetPortReachabilityResponses, GetZoneData, GetZoneErrors, GetZoneResponses, ListAllocationsData, ListAllocationsErrors, ListAllocationsResponses, ListConversionPortsData, ListConversionPortsErrors, ListConversionPortsResponses, ListConversionsData, ListConversionsErrors, ListConversionsResponses, ListFlavorsData, ListFlavorsErrors, ListFlavorsResponses, ListInstancesData, ListInstancesErrors, ListInstancesResponses, ListNodesData, ListNodesErrors, ListNodesResponses, ListOperationsData, ListOperationsErrors, ListOperationsResponses, ListZonesData, ListZonesErrors, ListZonesResponses, MoveInstanceData, MoveInstanceErrors, MoveInstanceResponses, PauseConversionData, PauseConversionErrors, PauseConversionResponses, PauseOperationData, PauseOperationErrors, PauseOperationResponses, PlanConversionData, PlanConversionErrors, PlanConversionResponses, PutNodeData, PutNodeErrors, PutNodeResponses, PutZoneData, PutZoneErrors, PutZoneResponses, RestartInstanceData, RestartInstanceErrors, RestartInstanceResponses, ResumeConversionData, ResumeConversionErrors, ResumeConversionResponses, ResumeOperationData, ResumeOperationErrors, ResumeOperationResponses, RevertInstanceData, RevertInstanceErrors, RevertInstanceResponses, SealConversionData, SealConversionErrors, SealConversionResponses, StartConversionData, StartConversionErrors, StartConversionResponses, StartInstanceData, StartInstanceErrors, StartInstanceResponses, StopInstanceData, StopInstanceErrors, StopInstanceResponses, TraceAddressData, TraceAddressErrors, TraceAddressResponses, UndrainNodeData, UndrainNodeErrors, UndrainNodeResponses, UnfenceNodeData, UnfenceNodeErrors, UnfenceNodeResponses, UpdateNodeData, UpdateNodeErrors, UpdateNodeResponses } from './types.gen.ts';
 
 export type Options<TData extends TDataShape = TDataShape, ThrowOnError extends boolean = boolean, TResponse = unknown> = Options2<TData, ThrowOnError, TResponse> & {
     /**
@@ -537,6 +537,30 @@ export class Placement extends HeyApiClient {
             responseStyle: 'data',
             security: [{ scheme: 'bearer', type: 'http' }, { name: 'X-Auth-Token', type: 'apiKey' }],
             url: '/placement/v1/conversions/{conversion_id}:seal',
+            ...options
+        });
+    }
+    
+    /**
+     * Trace one address through ledger, controller and kernels, in both directions
+     */
+    public traceAddress<ThrowOnError extends boolean = true>(options: Options<TraceAddressData, ThrowOnError>): RequestResult<TraceAddressResponses, TraceAddressErrors, ThrowOnError, 'data'> {
+        return (options.client ?? this.client).get<TraceAddressResponses, TraceAddressErrors, ThrowOnError, 'data'>({
+            responseStyle: 'data',
+            security: [{ scheme: 'bearer', type: 'http' }, { name: 'X-Auth-Token', type: 'apiKey' }],
+            url: '/placement/v1/trace',
+            ...options
+        });
+    }
+    
+    /**
+     * Whether packets reach each address of a port, as its nodes' kernels are now
+     */
+    public getPortReachability<ThrowOnError extends boolean = true>(options: Options<GetPortReachabilityData, ThrowOnError>): RequestResult<GetPortReachabilityResponses, GetPortReachabilityErrors, ThrowOnError, 'data'> {
+        return (options.client ?? this.client).get<GetPortReachabilityResponses, GetPortReachabilityErrors, ThrowOnError, 'data'>({
+            responseStyle: 'data',
+            security: [{ scheme: 'bearer', type: 'http' }, { name: 'X-Auth-Token', type: 'apiKey' }],
+            url: '/placement/v1/ports/{port_id}/reachability',
             ...options
         });
     }

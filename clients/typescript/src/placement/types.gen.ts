@@ -5,6 +5,21 @@ export type ClientOptions = {
 };
 
 /**
+ * Whether packets reach one address of a port, and leave from it, as read back from the nodes' kernels.
+ */
+export type AddressReachability = {
+    address: string;
+    verdict: Verdict;
+    summary: string;
+    /**
+     * Null: not known.
+     */
+    inbound: boolean | null;
+    outbound: boolean | null;
+    findings: Array<TraceFinding>;
+};
+
+/**
  * What people want of a node. `disabled`: it takes no more instances; `draining`, `drained`: nor keeps any.
  */
 export type AdminState = 'enabled' | 'disabled' | 'draining' | 'drained';
@@ -159,6 +174,8 @@ export type ConversionResume = {
     through?: Phase;
 };
 
+export type Direction = 'in' | 'out';
+
 export type Effect = 'blocks' | 'warns';
 
 /**
@@ -312,6 +329,11 @@ export type Inventory = {
  * How a port's public addresses reach its guest.
  */
 export type Mode = 'nat' | 'hostnat' | 'routed' | 'isolated';
+
+/**
+ * `drift`: reality is not what was asked for. `state`: it is, or is on its way. `unknown`: who knows is silent.
+ */
+export type Nature = 'drift' | 'state' | 'unknown';
 
 /**
  * A machine with a netagent.
@@ -519,6 +541,11 @@ export type ZonePage = {
 };
 
 /**
+ * What is passed on the way.
+ */
+export type Part = 'ledger' | 'controller' | 'agent' | 'apart' | 'edge_route' | 'nat_in' | 'nat_out' | 'announcement' | 'route' | 'fallback' | 'hostnat' | 'guard' | 'link' | 'guest';
+
+/**
  * The stage that a check belongs to: the fabric's, without a restart, or the guest's own.
  */
 export type PartOf = 'fabric' | 'guest';
@@ -649,6 +676,15 @@ export type Problem = {
 };
 
 /**
+ * How the addresses of a port are reached; none of a port in mode `isolated`.
+ */
+export type Reachability = {
+    port: string;
+    mode: Mode;
+    addresses: Array<AddressReachability>;
+};
+
+/**
  * Why something is not done, and what mends it.
  */
 export type Reason = {
@@ -668,6 +704,71 @@ export type Resources = {
  * How public addresses reach guests. `dual`: both ways, new instances are routed unless asked otherwise.
  */
 export type Stack = 'nat' | 'dual' | 'routed';
+
+/**
+ * Where packets for and from an address go, and where that is not what was asked for.
+ */
+export type Trace = {
+    address: string;
+    zone: string;
+    instance: string | null;
+    port: string | null;
+    verdict: Verdict;
+    summary: string;
+    inbound: TraceWay;
+    outbound: TraceWay;
+    steps: Array<TraceStep>;
+    findings: Array<TraceFinding>;
+};
+
+/**
+ * Something to know of an address, by a stable code, and what mends it.
+ */
+export type TraceFinding = {
+    code: string;
+    nature: Nature;
+    place: string;
+    text: string;
+    remedy: string;
+    /**
+     * The directions in which packets do not get through for it.
+     */
+    stops: Array<Direction>;
+};
+
+/**
+ * One thing that a packet meets: as it was asked for, and as it is.
+ */
+export type TraceStep = {
+    /**
+     * Null: both.
+     */
+    direction: Direction | null;
+    place: string;
+    part: Part;
+    asked: string | null;
+    seen: string | null;
+    /**
+     * Null: not known, or there is nothing to agree with.
+     */
+    agrees: boolean | null;
+};
+
+/**
+ * The places a packet passes, as things are.
+ */
+export type TraceWay = {
+    places: Array<string>;
+    /**
+     * Null: not known.
+     */
+    arrives: boolean | null;
+};
+
+/**
+ * What it comes to. `differs`: a kernel holds, or an edge does, something else than was asked for.
+ */
+export type Verdict = 'as_asked' | 'differs' | 'changing' | 'not_served' | 'unknown';
 
 /**
  * What an operation waits for, since when, and what would unblock it.
@@ -3302,6 +3403,118 @@ export type SealConversionResponses = {
 };
 
 export type SealConversionResponse = SealConversionResponses[keyof SealConversionResponses];
+
+export type TraceAddressData = {
+    body?: never;
+    path?: never;
+    query: {
+        /**
+         * An IPv4 or IPv6 address, or an IPv6 prefix.
+         */
+        address: string;
+        /**
+         * For a private address that several zones have.
+         */
+        zone?: string;
+    };
+    url: '/placement/v1/trace';
+};
+
+export type TraceAddressErrors = {
+    /**
+     * - `auth.token_refused`: The token is missing, expired, for another service, or not signed by a trusted key.
+     *
+     */
+    401: Problem;
+    /**
+     * - `auth.role_missing`: The token's roles do not allow this.
+     *
+     */
+    403: Problem;
+    /**
+     * - `placement.address.unknown`: The address is none of ours.
+     *
+     */
+    404: Problem;
+    /**
+     * - `placement.address.ambiguous`: Several zones have this address; name the zone.
+     *
+     */
+    409: Problem;
+    /**
+     * - `request.invalid`: The request does not fit its schema.
+     * - `request.parameter`: A query parameter is unknown, empty or given twice.
+     * - `placement.address.malformed`: It is no IPv4 address, IPv6 address or IPv6 prefix.
+     *
+     */
+    422: Problem;
+    /**
+     * - `database.unavailable`: The database does not answer; the same request may be sent again.
+     * - `peer.unreachable`: The other service did not answer; whether the request took effect is unknown.
+     *
+     */
+    503: Problem;
+};
+
+export type TraceAddressError = TraceAddressErrors[keyof TraceAddressErrors];
+
+export type TraceAddressResponses = {
+    /**
+     * OK.
+     */
+    200: Trace;
+};
+
+export type TraceAddressResponse = TraceAddressResponses[keyof TraceAddressResponses];
+
+export type GetPortReachabilityData = {
+    body?: never;
+    path: {
+        port_id: string;
+    };
+    query?: never;
+    url: '/placement/v1/ports/{port_id}/reachability';
+};
+
+export type GetPortReachabilityErrors = {
+    /**
+     * - `auth.token_refused`: The token is missing, expired, for another service, or not signed by a trusted key.
+     *
+     */
+    401: Problem;
+    /**
+     * - `auth.role_missing`: The token's roles do not allow this.
+     *
+     */
+    403: Problem;
+    /**
+     * - `placement.port.unknown`: There is no such port.
+     *
+     */
+    404: Problem;
+    /**
+     * - `request.invalid`: The request does not fit its schema.
+     * - `request.parameter`: A query parameter is unknown, empty or given twice.
+     *
+     */
+    422: Problem;
+    /**
+     * - `database.unavailable`: The database does not answer; the same request may be sent again.
+     *
+     */
+    503: Problem;
+};
+
+export type GetPortReachabilityError = GetPortReachabilityErrors[keyof GetPortReachabilityErrors];
+
+export type GetPortReachabilityResponses = {
+    /**
+     * OK.
+     */
+    200: Reachability;
+};
+
+export type GetPortReachabilityResponse = GetPortReachabilityResponses[keyof GetPortReachabilityResponses];
 
 export type ListOperationsData = {
     body?: never;

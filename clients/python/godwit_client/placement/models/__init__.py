@@ -1,5 +1,6 @@
 """Contains all the data models used in inputs/outputs"""
 
+from .address_reachability import AddressReachability
 from .admin_state import AdminState
 from .allocation import Allocation
 from .allocation_page import AllocationPage
@@ -10,6 +11,7 @@ from .conversion_page import ConversionPage
 from .conversion_pause import ConversionPause
 from .conversion_plan import ConversionPlan
 from .conversion_resume import ConversionResume
+from .direction import Direction
 from .effect import Effect
 from .evidence import Evidence
 from .evidence_kind import EvidenceKind
@@ -28,6 +30,7 @@ from .instance_start import InstanceStart
 from .instance_state import InstanceState
 from .inventory import Inventory
 from .mode import Mode
+from .nature import Nature
 from .node import Node
 from .node_drain import NodeDrain
 from .node_fence import NodeFence
@@ -41,6 +44,7 @@ from .operation_page import OperationPage
 from .operation_result import OperationResult
 from .operation_state import OperationState
 from .operation_step import OperationStep
+from .part import Part
 from .part_of import PartOf
 from .phase import Phase
 from .planned_port import PlannedPort
@@ -53,9 +57,15 @@ from .port_state import PortState
 from .predicted_address import PredictedAddress
 from .prediction import Prediction
 from .problem import Problem
+from .reachability import Reachability
 from .reason import Reason
 from .resources import Resources
 from .stack import Stack
+from .trace import Trace
+from .trace_finding import TraceFinding
+from .trace_step import TraceStep
+from .trace_way import TraceWay
+from .verdict import Verdict
 from .waiting_for import WaitingFor
 from .wave import Wave
 from .zone import Zone
@@ -63,6 +73,7 @@ from .zone_page import ZonePage
 from .zone_put import ZonePut
 
 __all__ = (
+    "AddressReachability",
     "AdminState",
     "Allocation",
     "AllocationPage",
@@ -73,6 +84,7 @@ __all__ = (
     "ConversionPause",
     "ConversionPlan",
     "ConversionResume",
+    "Direction",
     "Effect",
     "Evidence",
     "EvidenceKind",
@@ -91,6 +103,7 @@ __all__ = (
     "InstanceState",
     "Inventory",
     "Mode",
+    "Nature",
     "Node",
     "NodeDrain",
     "NodeFence",
@@ -104,6 +117,7 @@ __all__ = (
     "OperationResult",
     "OperationState",
     "OperationStep",
+    "Part",
     "PartOf",
     "Phase",
     "PlannedPort",
@@ -116,9 +130,15 @@ __all__ = (
     "PredictedAddress",
     "Prediction",
     "Problem",
+    "Reachability",
     "Reason",
     "Resources",
     "Stack",
+    "Trace",
+    "TraceFinding",
+    "TraceStep",
+    "TraceWay",
+    "Verdict",
     "WaitingFor",
     "Wave",
     "Zone",
