@@ -1,0 +1,1 @@
+"""What goes wrong in a cloud, made to go wrong on purpose."""
