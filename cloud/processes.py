@@ -179,6 +179,7 @@ def control(state: State) -> tuple[Process, ...]:
         "CERTIFICATE": str(pki.placement.certificate),
         "CERTIFICATE_KEY": str(pki.placement.key),
         "NODE_CA": str(pki.nodes.certificate),
+        "ARCHIVE_URL": f"file://{paths.archives}",
         "LISTEN": "{fd:placement}",
     }
 

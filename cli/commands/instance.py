@@ -104,7 +104,7 @@ def show(context: typer.Context, instance: Instance, as_json: AsJson = False) ->
 def start(
     context: typer.Context, instance: Instance, hypervisor: On = None, wait: Wait = True, as_json: AsJson = False
 ) -> None:
-    """Start an archived instance, possibly elsewhere. Its addresses come along."""
+    """Start an archived instance, possibly elsewhere. Its disk and its addresses come along."""
     api = session_of(context).api
     found = find.instance(api, instance)
     body = wire.InstanceStart(hypervisor=hypervisor)
@@ -113,7 +113,7 @@ def start(
 
 @app.command()
 def stop(context: typer.Context, instance: Instance, wait: Wait = True, as_json: AsJson = False) -> None:
-    """Stop (archive) an instance. Its machine is freed, its addresses stay with it."""
+    """Stop (archive) an instance. Its machine is freed; its disk is kept, its addresses stay with it."""
     api = session_of(context).api
     found = find.instance(api, instance)
     _follow(api, answer(stop_instance.sync_detailed(found.id, client=api.placement)), wait, as_json)
@@ -124,13 +124,14 @@ def move(
     context: typer.Context,
     instance: Instance,
     to: Annotated[str | None, typer.Option(help="The hypervisor it goes to. Default: any other.")] = None,
+    cold: Annotated[bool, typer.Option("--cold", help="Stop it here, take its disk along, start it there.")] = False,
     wait: Wait = True,
     as_json: AsJson = False,
 ) -> None:
-    """Move a running instance to another hypervisor."""
+    """Move a running instance to another hypervisor. Its addresses come along."""
     api = session_of(context).api
     found = find.instance(api, instance)
-    body = wire.InstanceMove(to=to)
+    body = wire.InstanceMove(to=to, kind=wire.MoveKind.COLD if cold else wire.MoveKind.LIVE)
     _follow(api, answer(move_instance.sync_detailed(found.id, client=api.placement, body=body)), wait, as_json)
 
 
@@ -260,6 +261,9 @@ def _show(one: wire.Instance, as_json: bool) -> None:
         "id": one.id,
         "since": one.created_at,
     }
+    if one.archive:
+        fields["archive"] = f"{one.archive.size_bytes} bytes at {one.archive.url}"
+        fields["left behind"] = f"{one.archive.left_out} links, devices and the like"
     if one.operation:
         fields["changed by"] = one.operation
     show_one(one, fields, as_json)

@@ -132,8 +132,13 @@ class Customer:
     def instance(self, instance_id: UUID) -> placement.Instance:
         return answer(get_instance.sync_detailed(instance_id, client=self.api.placement))
 
-    def move(self, one: placement.Instance, to: str | None = None) -> placement.Operation:
-        body = placement.InstanceMove(to=to)
+    def move(
+        self,
+        one: placement.Instance,
+        to: str | None = None,
+        kind: placement.MoveKind = placement.MoveKind.LIVE,
+    ) -> placement.Operation:
+        body = placement.InstanceMove(to=to, kind=kind)
         return answer(move_instance.sync_detailed(one.id, client=self.api.placement, body=body))
 
     def convert(self, one: placement.Instance) -> placement.Operation:

@@ -63,7 +63,9 @@ class Transfers:
         """
         transfer = self._join(guest, what, work)
         try:
-            await asyncio.wait([asyncio.wrap_future(transfer.outcome)], timeout=self._patience_s)
+            ended = asyncio.wrap_future(transfer.outcome)
+            ended.add_done_callback(_heard)
+            await asyncio.wait([ended], timeout=self._patience_s)
             if transfer.outcome.done():
                 result: T = transfer.outcome.result()
                 return result
@@ -93,6 +95,12 @@ class Transfers:
         with self._lock:
             if self._known.get(guest) is transfer:
                 del self._known[guest]
+
+
+def _heard(ended: asyncio.Future[Any]) -> None:
+    """A failure is told by the transfer's outcome: asyncio need not log that nobody asked this one."""
+    if not ended.cancelled():
+        ended.exception()
 
 
 def _run(transfer: _Transfer, work: Callable[[Pulse], Any]) -> None:

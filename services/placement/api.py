@@ -394,7 +394,7 @@ def get_instance(instance_id: UUID, call: Reader) -> Response:
     ),
 )
 def start_instance(instance_id: UUID, body: wire.InstanceStart, call: Member) -> Response:
-    """Start an archived instance, possibly elsewhere; its addresses come along."""
+    """Start an archived instance, possibly elsewhere; its disk and its addresses come along."""
     return call.run(lambda tx: product.start(tx, call.principal, instance_id, body, call.expected_revision), 202)
 
 
@@ -407,7 +407,10 @@ def start_instance(instance_id: UUID, body: wire.InstanceStart, call: Member) ->
     responses=refuses(InstanceUnknown, InstanceBusy, InstanceState),
 )
 def stop_instance(instance_id: UUID, call: Member) -> Response:
-    """Archive an instance: compute is freed, addresses stay attached."""
+    """Archive an instance: its disk goes to the object store, compute is freed, addresses stay attached.
+
+    A disk that the store does not take leaves the instance running where it is.
+    """
     return call.run(lambda tx: product.stop(tx, call.principal, instance_id, call.expected_revision), 202)
 
 
@@ -439,7 +442,7 @@ def restart_instance(instance_id: UUID, call: Member) -> Response:
     ),
 )
 def move_instance(instance_id: UUID, body: wire.InstanceMove, call: Operator) -> Response:
-    """Move a running instance to another hypervisor, its addresses kept."""
+    """Move a running instance to another hypervisor, live or cold, its addresses kept."""
     return call.run(lambda tx: product.move(tx, call.principal, instance_id, body, call.expected_revision), 202)
 
 

@@ -16,6 +16,7 @@ SWEEP = "placement.sweep"
 NODE_WORK = "placement.node_work"
 FAILOVER = "placement.failover"  # of what an edge's health checks found down
 ADDRESS_FENCES = "placement.address_fences"
+ARCHIVES = "placement.archives"  # that are no port's any more
 CONVERSION = "placement.conversion"  # a zone's
 CONVERSION_BATCH = "placement.conversion_batch"  # ports of a wave on a node
 
@@ -32,6 +33,7 @@ _QUEUE_OF = {
     NODE_WORK: "operations",
     FAILOVER: "operations",
     ADDRESS_FENCES: "operations",
+    ARCHIVES: "operations",
     POOLS: POOLS_QUEUE,
     SWEEP: "sweeps",
     CONVERSION: "conversion",

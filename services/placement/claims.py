@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from common.db import Transaction
-from services.placement import bells
+from services.placement import bells, modes
 from services.placement.conversion.steps import CONVERSIONS
 from services.placement.model import Claim, Operation, Port
-from services.placement.move import Kind
-from services.placement.store import operations
+from services.placement.move import Kind, Step
+from services.placement.store import instances, nodes, operations
 from services.placement.store.conversions import OWNERS
 
 
@@ -23,7 +24,7 @@ def claim_all(tx: Transaction, ports: Sequence[Port], kind: str, step: str, *, w
 
     Claims of one `wave` are taken on together; "": each by itself.
     """
-    name = "move" if kind == Kind.LIVE else kind
+    name = "move" if kind in {Kind.LIVE, Kind.COLD} else kind
     together = wave or (OWNERS if kind in CONVERSIONS else "")
     begun = operations.add_all(
         tx,
@@ -54,3 +55,27 @@ def ring(tx: Transaction, of: Claim) -> None:
         tx.ring(bells.CONVERSION_BATCH, of.wave, str(of.source_id or "-"))
     else:
         tx.ring(bells.OPERATION, of.wave or of.operation_id)
+
+
+def turn(tx: Transaction, port: Port, into: tuple[Kind, Step], why: dict[str, str] | None) -> None:
+    """A locked port's claim goes back by `move.undone`; its entries are the caller's. `why`: a code and a message.
+
+    None: somebody cancelled it. What it holds of its destination is freed, unless the guest may run there.
+    """
+    claim = port.claim
+    assert claim is not None  # noqa: S101  the caller's
+    kind, step = into
+    back = claim.source_id if kind is Kind.RETURN else None
+    if step is Step.WITHDRAW:  # its start counts, and is followed by a stop
+        nodes.transfer(tx, claim.consumer, port.target_id)
+        port.node_id = claim.destination_id
+    else:
+        nodes.free(tx, claim.consumer)
+        if modes.MODES[port.mode].rebinds:
+            instances.free_node_addresses(tx, port, keep=back)
+    claim.kind, claim.step, claim.entered_at = kind, step, datetime.now(UTC)
+    claim.source_id, claim.destination_id = back or claim.destination_id, back
+    claim.requested = {**claim.requested, "undone": why}
+    port.instance.revision += 1
+    ring(tx, claim)
+    tx.session.flush()

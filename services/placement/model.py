@@ -289,6 +289,21 @@ class NodeAddress(Base):
     carried: Mapped[bool] = mapped_column(default=False)
 
 
+class StoredDisk(Base):
+    """A port's disk in an object store; `digest` is null until it is whole. What is no port's any more is deleted."""
+
+    __tablename__ = "stored_disk"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    port_id: Mapped[UUID | None] = mapped_column(ForeignKey("port.id", ondelete="SET NULL"), unique=True)
+    zone: Mapped[str] = mapped_column(ForeignKey("zone.name"))  # whose hypervisors reach the store
+    url: Mapped[str] = mapped_column(unique=True)
+    digest: Mapped[str | None]
+    size_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
+    left_out: Mapped[int] = mapped_column(BigInteger, default=0)  # links, devices and the like
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
 class AddressSequence(Base):
     """How often an address changed (address, node): what the fabric compares. Never deleted."""
 
@@ -314,7 +329,7 @@ class Claim(Base):
     consumer: Mapped[UUID] = mapped_column(default=uuid4)  # holds the move's own allocation
     entered_at: Mapped[datetime] = mapped_column(default=now)  # this step
     settled_at: Mapped[datetime | None]  # conversion: when nothing but time was missing at this step
-    requested: Mapped[dict[str, Any]] = mapped_column(default=dict)  # create: the addresses asked for
+    requested: Mapped[dict[str, Any]] = mapped_column(default=dict)  # create: the addresses; "undone": why it goes back
     wave: Mapped[str] = mapped_column(default="", index=True)  # taken on together with others of it; "": by itself
     answered: Mapped[dict[str, Any]] = mapped_column(default=dict)  # conversion: what answered before the switch
 

@@ -3,6 +3,9 @@
 A planned move of the same instance is make before break (ARCHITECTURE §5): the destination is programmed
 silently and read back, the guest is switched, the destination is announced, and only when the fabric has converged is
 the source withdrawn. A start is a move without a source, a stop one without a destination.
+
+A disk goes to the object store only when its guest is gone, and comes back before there is one again (ADR 18). A cold
+move is a stop that goes on with a start.
 """
 
 from __future__ import annotations
@@ -19,7 +22,9 @@ class Kind(enum.StrEnum):
     CREATE = "create"
     START = "start"
     LIVE = "live"
+    COLD = "cold"
     RESTART = "restart"
+    RETURN = "return"  # of a stop or a cold move that is not to be: to where it was
     EVACUATE = "evacuate"  # from a node that is fenced: it counts as withdrawn
     STOP = "stop"
     DELETE = "delete"
@@ -33,6 +38,9 @@ class Step(enum.StrEnum):
     SWITCH = "switch"  # the destination's leg carries the guest
     ANNOUNCE = "announce"  # the destination is announced with a higher sequence
     WITHDRAW = "withdraw"  # the source holds nothing of the port any more
+    ARCHIVE = "archive"  # the disk's content lies in the object store
+    DISCARD = "discard"  # the disk is gone from where it was
+    RESTORE = "restore"  # the destination has the disk; with nothing archived, there is nothing to do
     FORGET = "forget"  # the ledger lets the target go
     ABANDON = "abandon"  # a creation that the ledger refused leaves nothing there; it ends no path
     DONE = "done"
@@ -40,13 +48,29 @@ class Step(enum.StrEnum):
 
 PATHS: dict[Kind, tuple[Step, ...]] = {
     Kind.CREATE: (Step.REGISTER, Step.PREPARE, Step.ANNOUNCE, Step.DONE),
-    Kind.START: (Step.PREPARE, Step.ANNOUNCE, Step.DONE),
+    Kind.START: (Step.RESTORE, Step.PREPARE, Step.ANNOUNCE, Step.DONE),
     Kind.LIVE: (Step.PREPARE, Step.SWITCH, Step.ANNOUNCE, Step.WITHDRAW, Step.DONE),
+    Kind.COLD: (
+        Step.WITHDRAW,
+        Step.ARCHIVE,
+        Step.DISCARD,
+        Step.RESTORE,
+        Step.PREPARE,
+        Step.ANNOUNCE,
+        Step.DONE,
+    ),
     Kind.RESTART: (Step.WITHDRAW, Step.PREPARE, Step.ANNOUNCE, Step.DONE),
+    Kind.RETURN: (Step.PREPARE, Step.ANNOUNCE, Step.DONE),
     Kind.EVACUATE: (Step.PREPARE, Step.ANNOUNCE, Step.DONE),
-    Kind.STOP: (Step.WITHDRAW, Step.DONE),
-    Kind.DELETE: (Step.WITHDRAW, Step.FORGET, Step.DONE),
+    Kind.STOP: (Step.WITHDRAW, Step.ARCHIVE, Step.DISCARD, Step.DONE),
+    Kind.DELETE: (Step.WITHDRAW, Step.DISCARD, Step.FORGET, Step.DONE),
 }
+OF_LEDGER = frozenset({Step.REGISTER, Step.FORGET})
+OF_DISK = frozenset({Step.ARCHIVE, Step.DISCARD, Step.RESTORE})
+NOWHERE = OF_LEDGER | OF_DISK | {Step.ABANDON}
+"""Steps at which no node holds anything of the port."""
+AT_HOME = frozenset({Kind.RESTART, Kind.RETURN})
+"""Kinds that end where they began, with what the port holds of its node."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +80,6 @@ class Pending:
     node: str
     up: bool
     failure: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What is known when a step is judged."""
-
-    pending: tuple[Pending, ...] = ()
-    ledger_done: bool = False  # REGISTER, FORGET: the ledger has answered
-    converged: bool = False  # ANNOUNCE: the edge's kernel sends every announced address to the destination
-    silent: str | None = None  # what came instead of an answer to these two
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +98,20 @@ class Wait:
     unblock: str
 
 
+DISK_ASKED = Wait("disk.asked", "the disk's node has not answered", "its agent answers")
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known when a step is judged."""
+
+    pending: tuple[Pending, ...] = ()
+    ledger_done: bool = False  # REGISTER, FORGET: the ledger has answered
+    converged: bool = False  # ANNOUNCE: the edge's kernel sends every announced address to the destination
+    silent: str | None = None  # what came instead of an answer to these two
+    disk: Wait | None = DISK_ASKED  # ARCHIVE, DISCARD, RESTORE: why that is not done; None: it is
+
+
 def first_step(kind: Kind) -> Step:
     return PATHS[kind][0]
 
@@ -95,15 +123,33 @@ def progress(kind: Kind, step: Step) -> float:
 
 def next_step(kind: Kind, step: Step, facts: Facts) -> Advance | Wait:
     """Whether `step` is realised, and what follows it."""
-    wait = _waiting(step, facts)
+    wait = facts.disk if step in OF_DISK else _waiting(step, facts)
     if wait is not None:
         return wait
     path = PATHS[kind]
     return Advance(path[path.index(step) + 1])
 
 
+def undone(kind: Kind, step: Step) -> tuple[Kind, Step] | None:
+    """What becomes of a change that is cancelled, or whose disk is refused; None: it is past its point of no return.
+
+    A stop goes back to where it was as long as the disk is there. A start ends archived; once its guest may have run,
+    as a stop does: nothing that it wrote is lost.
+    """
+    if kind in {Kind.STOP, Kind.COLD} and step in {Step.WITHDRAW, Step.ARCHIVE}:
+        return Kind.RETURN, Step.PREPARE
+    if kind in {Kind.START, Kind.COLD}:
+        return {Step.RESTORE: (Kind.STOP, Step.DISCARD), Step.PREPARE: (Kind.STOP, Step.WITHDRAW)}.get(step)
+    return None
+
+
+def is_redirected(kind: Kind, step: Step) -> bool:
+    """Whether a change whose destination dies goes on to another: nothing of the port has been there yet."""
+    return kind in {Kind.START, Kind.COLD} and (step in OF_DISK or step is Step.WITHDRAW)
+
+
 def _waiting(step: Step, facts: Facts) -> Wait | None:
-    if step in {Step.REGISTER, Step.FORGET}:
+    if step in OF_LEDGER:
         if facts.ledger_done:
             return None
         return Wait("ledger.waits", facts.silent or "the ledger has not answered", "the ledger takes the request")
@@ -163,8 +209,8 @@ def rebinds_to(passage: Passage | None) -> UUID | None:
     """
     if passage is None:
         return None
-    last = passage.kind in {Kind.START, Kind.EVACUATE} or (passage.kind is Kind.LIVE and passage.step is Step.WITHDRAW)
-    return passage.destination if last else None
+    anew = passage.kind in {Kind.START, Kind.COLD, Kind.EVACUATE}
+    return passage.destination if anew or (passage.kind is Kind.LIVE and passage.step is Step.WITHDRAW) else None
 
 
 def seats(bound: UUID | None, passage: Passage | None) -> tuple[Seat, ...]:
@@ -172,10 +218,8 @@ def seats(bound: UUID | None, passage: Passage | None) -> tuple[Seat, ...]:
     if passage is None or passage.step is Step.DONE:
         return (Seat(bound, PortState.ACTIVE, announces=True),) if bound else ()
     source, destination, step = passage.source, passage.destination, passage.step
-    if step in {Step.REGISTER, Step.FORGET, Step.ABANDON} or (passage.kind is Kind.RESTART and step is Step.WITHDRAW):
+    if step in NOWHERE or (step is Step.WITHDRAW and passage.kind is not Kind.LIVE):
         return ()
-    if passage.kind in {Kind.CREATE, Kind.START, Kind.RESTART, Kind.EVACUATE} and destination:
-        return (Seat(destination, PortState.ACTIVE, announces=step is Step.ANNOUNCE),)
     if passage.kind is Kind.LIVE and source and destination:
         if step is Step.WITHDRAW:
             return (Seat(destination, PortState.ACTIVE, announces=True),)
@@ -187,4 +231,4 @@ def seats(bound: UUID | None, passage: Passage | None) -> tuple[Seat, ...]:
                 announces=step is Step.ANNOUNCE,
             ),
         )
-    return ()
+    return (Seat(destination, PortState.ACTIVE, announces=step is Step.ANNOUNCE),) if destination else ()

@@ -17,28 +17,43 @@ import structlog
 from common.db import Database, Transaction
 from common.errors import Conflict, DomainError, Invalid, NotFound, Unavailable
 from services.ipam.client import IpamClient
-from services.placement import bells, ledger, modes, move
+from services.netagent.wire import DiskArchive
+from services.placement import bells, claims, ledger, modes, move
 from services.placement.address_sets import AddressSets, store_addresses
 from services.placement.conversion import adoption
 from services.placement.desired import announced_prefixes, derive_ports, passage_of, port_facts
+from services.placement.disks import Disks, Done, Outcome, Refused
 from services.placement.edges import Edges
 from services.placement.model import Claim, Operation, Port, Prefix
 from services.placement.move import Advance, Facts, Kind, Step, Wait
 from services.placement.snapshot import PortFacts
-from services.placement.store import entries, instances, nodes, operations
+from services.placement.store import archives, entries, instances, nodes, operations
 from services.placement.sync import NodeSync, describe
 
 log = structlog.get_logger()
 
 LARGEST = 200  # ports in one transaction
+RUNS_FROM_DISK = frozenset({Kind.START, Kind.COLD, Kind.RETURN, Kind.EVACUATE})
+"""Kinds at whose end a guest runs whose disk may have been in the store."""
 
 
 class Progress:
     """Drives the claims that change where a port is."""
 
-    def __init__(self, database: Database, edges: Edges, ipam: IpamClient, sync: NodeSync, sets: AddressSets) -> None:
+    def __init__(
+        self,
+        database: Database,
+        edges: Edges,
+        disks: Disks,
+        ipam: IpamClient,
+        sync: NodeSync,
+        sets: AddressSets,
+        archive_url: str,
+    ) -> None:
         self._db = database
         self._edges = edges
+        self._disks = disks
+        self._archive_url = archive_url
         self._ipam = ipam
         self._sync = sync
         self._sets = sets
@@ -59,19 +74,22 @@ class Progress:
             ports = [port for port in instances.ports(tx, port_ids) if passage_of(port.claim) is not None]
             announced = {port.id: announced_prefixes(facts) for port, facts in _with_facts(tx, ports)}
         again, outside = [], self._ask_fabric(ports, announced)
+        outcomes = self._disks.ask([port for port in ports if _claim(port).step in move.OF_DISK])
         for port in ports:
             claim = _claim(port)
+            if port.id in outcomes:
+                outside[port.id] = Facts(disk=_missing(outcomes[port.id]))
             try:
-                if claim.step in {Step.REGISTER, Step.FORGET}:
+                if claim.step in move.OF_LEDGER:
                     outside[port.id] = self._ask_ledger(port, claim)
                 elif claim.step == Step.ABANDON:
                     self._abandon(claim, port)
             except (Conflict, Invalid, NotFound) as error:
                 outside.pop(port.id)
                 again += [port.id] if self._refused(claim.operation_id, error) else []
-        judged = {port.id: Step(_claim(port).step) for port in ports if port.id in outside}
+        judged = {port.id: _where(_claim(port)) for port in ports if port.id in outside}
         with self._db.transaction() as tx:
-            reached = self._judge(tx, judged, outside)
+            reached = self._judge(tx, judged, outside, outcomes)
         for port_id in (port_id for port_id, step in reached.items() if step is Step.DONE):
             self._sets.report(port_id)
         return [*again, *(port_id for port_id, step in reached.items() if step is not Step.DONE)]
@@ -116,7 +134,13 @@ class Progress:
 
     # --- judging -----------------------------------------------------------------------------------------------------
 
-    def _judge(self, tx: Transaction, judged: Mapping[UUID, Step], outside: Mapping[UUID, Facts]) -> dict[UUID, Step]:
+    def _judge(
+        self,
+        tx: Transaction,
+        judged: Mapping[UUID, tuple[Step, UUID | None]],
+        outside: Mapping[UUID, Facts],
+        outcomes: Mapping[UUID, Outcome],
+    ) -> dict[UUID, Step]:
         """The step each port has reached that went on; one at another step than judged is another worker's by now."""
         ports = [port for port in instances.ports(tx, list(judged), lock=True) if passage_of(port.claim) is not None]
         of_claims = operations.named(tx, [_claim(port).operation_id for port in ports])
@@ -126,11 +150,18 @@ class Progress:
         for port in ports:
             claim = _claim(port)
             operation = of_claims[claim.operation_id]
-            if claim.step != judged[port.id]:
+            if _where(claim) != judged[port.id]:
                 reached[port.id] = Step(claim.step)
                 continue
+            outcome = outcomes.get(port.id)
+            if isinstance(outcome, Refused):
+                reached[port.id] = self._go_back(tx, port, claim, operation, outcome)
+                changed.append(port)
+                continue
+            if isinstance(outcome, Done) and outcome.archive is not None:
+                self._leave(tx, port, claim, outcome.archive)
             facts = replace(outside[port.id], pending=describe(behind[port.id]))
-            match move.next_step(Kind(claim.kind), judged[port.id], facts):
+            match move.next_step(Kind(claim.kind), Step(claim.step), facts):
                 case Advance(step):
                     reached[port.id] = step
                     if self._enter(tx, port, claim, operation, step):
@@ -146,17 +177,38 @@ class Progress:
         kind = Kind(claim.kind)
         if step is Step.DONE:
             return self._finish(tx, port, claim, operation)
-        if kind is Kind.RESTART and step is Step.PREPARE:  # no node holds anything of it
+        if step is Step.ARCHIVE:
+            archives.begin(tx, port, self._archive_url)
+        if kind in {Kind.RESTART, Kind.COLD} and step is Step.PREPARE:  # no node holds anything of it
             adoption.adopt(tx, port)
         claim.step, claim.entered_at = step, datetime.now(UTC)
         operation.reach(step, move.progress(kind, step))
         return True
 
     @staticmethod
+    def _leave(tx: Transaction, port: Port, claim: Claim, archive: DiskArchive) -> None:
+        """The point of no return of a stop: what the port holds of its node is free, for its disk is in the store."""
+        archives.complete(tx, port.id, archive)
+        nodes.free(tx, port.target_id)
+        if modes.MODES[port.mode].rebinds:
+            instances.free_node_addresses(tx, port, keep=claim.destination_id)
+        port.node_id = None
+        port.instance.revision += 1
+
+    @staticmethod
+    def _go_back(tx: Transaction, port: Port, claim: Claim, operation: Operation, refused: Refused) -> Step:
+        """A disk that is refused leaves its port where it was, and the Operation will have failed for it."""
+        into = move.undone(Kind(claim.kind), Step(claim.step))
+        assert into is not None  # noqa: S101  at each step at which a disk is refused
+        claims.turn(tx, port, into, {"code": refused.code, "message": refused.message})
+        operation.reach(into[1], move.progress(*into))
+        return into[1]
+
+    @staticmethod
     def _finish(tx: Transaction, port: Port, claim: Claim, operation: Operation) -> bool:
         instance = port.instance
         kind = Kind(claim.kind)
-        if kind is not Kind.RESTART:  # which keeps what it holds of its node
+        if kind not in move.AT_HOME:
             nodes.transfer(tx, claim.consumer, instance.id)
             if modes.MODES[port.mode].rebinds:
                 instances.free_node_addresses(tx, port, keep=claim.destination_id)
@@ -164,8 +216,9 @@ class Progress:
         instance.revision += 1
         for node_id in {claim.source_id, claim.destination_id} & nodes.worked_on(tx):
             tx.ring(bells.NODE_WORK, str(node_id))
-        destination = nodes.node(tx, claim.destination_id) if claim.destination_id else None
-        operation.succeed({"hypervisor": destination.name if destination else None})
+        if kind in RUNS_FROM_DISK and archives.release(tx, [port.id]):  # the disk holds more by now
+            tx.ring(bells.ARCHIVES)
+        _conclude(tx, claim, operation)
         if kind is Kind.DELETE:
             instances.remove(tx, instance)
             return False
@@ -199,6 +252,25 @@ class Progress:
             nodes.free(tx, current.consumer)
             operation.fail(**current.requested["refusal"])
             instances.remove(tx, locked.instance)
+
+
+def _conclude(tx: Transaction, claim: Claim, operation: Operation) -> None:
+    if "undone" not in claim.requested:
+        destination = nodes.node(tx, claim.destination_id) if claim.destination_id else None
+        operation.succeed({"hypervisor": destination.name if destination else None})
+    elif (why := claim.requested["undone"]) is None:
+        operation.cancel()
+    else:
+        operation.fail(**why)
+
+
+def _where(claim: Claim) -> tuple[Step, UUID | None]:
+    """How far it is, and where it goes: what is found out of it holds for that alone."""
+    return Step(claim.step), claim.destination_id
+
+
+def _missing(outcome: Outcome) -> Wait | None:
+    return outcome if isinstance(outcome, Wait) else None
 
 
 def _claim(port: Port) -> Claim:

@@ -20,12 +20,13 @@ from services.placement.conversion.observer import Observer
 from services.placement.conversion.ports import PortConversions
 from services.placement.conversion.zones import ZoneConversions
 from services.placement.desired import derive_zone
+from services.placement.disks import Disks
 from services.placement.edges import Edges
 from services.placement.failover import Failovers
 from services.placement.fleet.work import NodeWorks
 from services.placement.products import instance
 from services.placement.progress import Progress
-from services.placement.store import conversions, entries, instances, nodes
+from services.placement.store import archives, conversions, entries, instances, nodes
 from services.placement.sync import NodeSync
 
 
@@ -37,13 +38,14 @@ class Reconciler:
         database: Database,
         agents: Agents,
         ipam: IpamClient,
+        archive_url: str,
         waiting: Callable[[str], int],
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`waiting`: how many wake-ups wait in a queue.
+        """`archive_url`: where stopped guests' disks go. `waiting`: how many wake-ups wait in a queue.
 
-        `sleep` passes the time that a conversion settles in, which `clock` shows; both in seconds.
+        `sleep` passes the time, which `clock` shows; both in seconds.
         """
         self._db = database
         self._waiting = waiting
@@ -51,7 +53,8 @@ class Reconciler:
         self.sync = NodeSync(database, agents)
         self.sets = AddressSets(database, ipam, self.sync)
         edges, observer = Edges(database, agents), Observer(database, agents)
-        self.progress = Progress(database, edges, ipam, self.sync, self.sets)
+        self.disks = Disks(database, agents, sleep)
+        self.progress = Progress(database, edges, self.disks, ipam, self.sync, self.sets, archive_url)
         self.address_fences = AddressFences(database, self.sync, self.sets)
         self.failovers = Failovers(database, agents, ipam, self.sets, self.address_fences)
         self.works = NodeWorks(database, self.sync)
@@ -97,6 +100,8 @@ class Reconciler:
                 tx.ring(bells.CONVERSION, str(conversion_id))
             for port_id in () if reports_wait else instances.unreported(tx):
                 tx.ring(bells.REPORT, str(port_id))
+            if archives.unreferenced(tx):
+                tx.ring(bells.ARCHIVES)
             tx.ring(bells.ADDRESS_FENCES)
             tx.ring(bells.POOLS)
         lagging = [] if sets_wait else list(self._ipam.lagging(instance.KIND))

@@ -7,6 +7,9 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from uuid import UUID
 
+LOCAL_DISK_TRAIT = "CUSTOM_LOCAL_DISK"
+"""Of a hypervisor whose guests' disks no other node can read."""
+
 
 @dataclass(frozen=True, slots=True)
 class Supply:

@@ -22,6 +22,7 @@ class PlacementSettings(Settings):
     certificate: Path  # shown to agents
     certificate_key: Path
     node_ca: Path  # the authority of the agents' certificates
+    archive_url: str = "file:///var/lib/godwit/archives"  # as fsspec knows it; a root of every hypervisor's agent too
     listen: Listen = ("tcp:127.0.0.1:8002",)
     worker_threads: int = 8
     poll_seconds: float = 1.0

@@ -25,6 +25,7 @@ def use_cases(reconciler: Reconciler) -> dict[str, Callable[..., None]]:
         bells.NODE_WORK: lambda node_id: reconciler.works.take(UUID(node_id)),
         bells.FAILOVER: lambda edge_id: reconciler.failovers.take(UUID(edge_id)),
         bells.ADDRESS_FENCES: reconciler.address_fences.take,
+        bells.ARCHIVES: reconciler.disks.tidy,
         bells.CONVERSION: lambda conversion_id: reconciler.zones.take(UUID(conversion_id)),
         bells.CONVERSION_BATCH: lambda wave, node: reconciler.ports.take(Batch(wave, node)),
         bells.REPORT: lambda port_id: reconciler.sets.report(UUID(port_id)),

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AfterValidator, Field, RootModel
+from pydantic import AfterValidator, ConfigDict, Field, RootModel
 
 from common.operations import Operation, OperationState
 from common.wire import Answer, Body, Name, Project, Text, examples
@@ -286,6 +286,17 @@ class Port(Answer):
     addresses: list[PortAddress]
 
 
+class Archive(Answer):
+    """Where a stopped instance's disk lies."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    url: str = Field(examples=["s3://archives/5f0a7d1e-0d5b-4c8e-9a61-2b1f6d1f7a10/…"])
+    size_bytes: int
+    left_out: int = Field(description="Links, devices and the like, which stayed behind.")
+    created_at: datetime
+
+
 class Instance(Answer):
     """A machine of a customer."""
 
@@ -296,6 +307,7 @@ class Instance(Answer):
     flavor: Name
     state: InstanceState
     hypervisor: Name | None = Field(description="Null while archived.")
+    archive: Archive | None = Field(None, description="Its disk, while archived.")
     port: Port
     operation: str | None = Field(description="The Operation that is changing it.")
     revision: int
@@ -336,12 +348,20 @@ class InstanceConvert(Body):
     gives_up_ipv4: bool = False
 
 
+class MoveKind(enum.StrEnum):
+    """`live`: the guest runs on. `cold`: it is stopped, its disk goes along, and it is started there."""
+
+    LIVE = "live"
+    COLD = "cold"
+
+
 class InstanceMove(Body):
     """Where it goes; left out, to any other hypervisor."""
 
-    model_config = examples({"to": "hypervisor-2"}, {})
+    model_config = examples({"to": "hypervisor-2"}, {}, {"kind": "cold"})
 
     to: Name | None = None
+    kind: MoveKind = MoveKind.LIVE
 
 
 # --- conversions of zones (operator) ---------------------------------------------------------------------------------

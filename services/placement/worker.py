@@ -27,6 +27,7 @@ def reconciler(settings: PlacementSettings, app: Celery) -> Reconciler:
         Database(settings.database_url, Bells(app, bells.queue_of), pool_size=settings.worker_threads + 4),
         Agents(settings),
         IpamClient(settings.ipam_url, service_token(settings, "ipam")),
+        settings.archive_url,
         lambda queue: waiting(app, queue),
     )
 

@@ -5,12 +5,16 @@ Wake-ups go into a list and are run when a story says so, so that a story can al
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import asyncio
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from ipaddress import ip_network
-from typing import Any, cast
+from pathlib import Path
+from typing import Any, TypeVar, cast
 from uuid import UUID, uuid5
 
 import httpx
@@ -26,14 +30,18 @@ from dataplane.entries import Anchor, Check, Fence, Inbound
 from dataplane.guard import REASONS
 from dataplane.nat import VERDICTS
 from services.netagent import wire as agent_wire
+from services.netagent.archive import Archives
 from services.netagent.checkpoint import MemoryCheckpoint
+from services.netagent.disks import Disk
 from services.netagent.reconciler import Reconciler as Executor
-from services.netagent.render import link_of
+from services.netagent.render import guest_name, link_of
+from services.netagent.transfers import Pulse, Transfers
 from services.placement import app, tasks
 from services.placement.agents import Agents
 from services.placement.conversion.prechecks import HOSTNAT_TRAIT
 from services.placement.model import Base, Claim, Heartbeat, PortConversion
 from services.placement.reconcile import Reconciler
+from services.placement.scheduler import LOCAL_DISK_TRAIT
 from services.placement.settings import PlacementSettings
 from services.placement.store import nodes
 from tests.functional.documented import hold_to_document
@@ -41,14 +49,18 @@ from tests.functional.ledger import Ledger, ok
 
 NAMESPACE = UUID("5f0a7d1e-0d5b-4c8e-9a61-2b1f6d1f7a10")
 AUDIENCE = ["placement"]
+T = TypeVar("T")
 PACKETS = {"hypervisor": REASONS, "gateway": VERDICTS, "edge": ()}  # what a node counts
 
 
 class Agent:
     """One node: the real reconciler on an in-memory kernel, reached as `AgentClient` is. `cut` makes it unreachable."""
 
-    def __init__(self, fleet: Fleet, node_id: UUID, name: str, role: str) -> None:
+    def __init__(self, fleet: Fleet, node_id: UUID, name: str, role: str, disks: Path) -> None:
         self.fleet = fleet
+        self.disks = disks
+        self._archives = Archives(disks, (fleet.archive_url,), name)
+        self.transfers = Transfers(patience_s=0.2)
         self.id = node_id
         self.name = name
         self.kernel = memory.Kernel(name, fleet.world)
@@ -67,7 +79,9 @@ class Agent:
     def apply(self, message: agent_wire.Snapshot | agent_wire.Delta) -> agent_wire.Realized:
         if self.cut:
             raise Unreachable(f"{self.name} does not answer")
-        return self.executor.apply(agent_wire.parse(message.pack()))
+        realized = self.executor.apply(agent_wire.parse(message.pack()))
+        self.fleet.run_guests()
+        return realized
 
     def rows(self, ports: Iterable[UUID], prefixes: Iterable[agent_wire.Prefix]) -> agent_wire.Rows:
         if self.cut:
@@ -127,6 +141,37 @@ class Agent:
             raise Unreachable(f"{self.name} does not answer")
         return []
 
+    def disk(self, port: UUID) -> agent_wire.DiskState:
+        if self.cut:
+            raise Unreachable(f"{self.name} does not answer")
+        return self._archives.look(guest_name(port))
+
+    def archive_disk(self, port: UUID, url: str) -> agent_wire.DiskArchive:
+        return self._transfer(port, url, lambda pulse: self._archives.archive(guest_name(port), url, pulse))
+
+    def restore_disk(self, port: UUID, archive: agent_wire.DiskArchive) -> None:
+        self._transfer(port, archive, lambda pulse: self._archives.restore(guest_name(port), archive, pulse))
+
+    def _transfer(self, port: UUID, what: object, work: Callable[[Pulse], T]) -> T:
+        if self.cut:
+            raise Unreachable(f"{self.name} does not answer")
+
+        def patient(pulse: Pulse) -> T:
+            self.fleet.store_works.wait(10)
+            return work(pulse)
+
+        return asyncio.run(self.transfers.run(guest_name(port), what, patient))
+
+    def discard_disk(self, port: UUID, url: str | None) -> None:
+        if self.cut:
+            raise Unreachable(f"{self.name} does not answer")
+        self._archives.discard(guest_name(port), url)
+
+    def delete_archive(self, url: str) -> None:
+        if self.cut:
+            raise Unreachable(f"{self.name} does not answer")
+        self._archives.delete(url)
+
     def announces(self) -> dict[str, int]:
         """The addresses this node announces, with their sequences."""
         return {str(row.prefix): row.sequence for row in self.kernel.table(Anchor).values()}
@@ -139,12 +184,33 @@ class Agent:
 class Fleet:
     """All agents of a cloud; and the fabric, which prefers the highest sequence."""
 
-    def __init__(self) -> None:
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.archives = directory / "archives"
+        self.archive_url = f"file://{self.archives}"
+        self.store_works = threading.Event()  # or takes its time
+        self.store_works.set()
         self.world = memory.World()
+        self._guests: set[tuple[str, Path, str]] = set()  # that run: on which node, and on which storage
+        self._lock = threading.Lock()
         self.agents: dict[UUID, Agent] = {}
         self.endpoints: dict[UUID, str] = {}
         self.answering: set[str] = set()  # addresses that answer probes
         self.down: set[str] = set()  # addresses that health checks find down
+
+    def run_guests(self) -> None:
+        """A guest runs while it has a leg, as the guest helper sees to it; one whose host died leaves its disk open."""
+        with self._lock:
+            disks = {agent.name: agent.disks for agent in self.agents.values() if not agent.cut}
+            legs = self.world.legs.items()
+            runs = {(node, disks[node], guest) for guest, seen in legs for node, _ in seen if node in disks}
+            for _, directory, guest in runs - self._guests:
+                Disk(directory, guest).begin()
+            open_disks = {(directory, guest) for _, directory, guest in runs}
+            for node, directory, guest in self._guests - runs:
+                if node in disks and (directory, guest) not in open_disks:
+                    Disk(directory, guest).end()
+            self._guests = runs
 
     def of(self, node_id: UUID, url: str) -> Agent:  # noqa: ARG002  as `Agents.of`
         return self.agents[node_id]
@@ -232,6 +298,17 @@ class Controller:
         except Unavailable:  # as the task does
             return
 
+    def another(self, database: Database | None = None, sleep: Callable[[float], None] | None = None) -> Reconciler:
+        """Another worker's, with a way of its own to the database, or through time."""
+        return Reconciler(
+            database or self.database,
+            cast("Agents", self.fleet),
+            self.ledger.client(),
+            self.fleet.archive_url,
+            lambda _: 0,
+            sleep or self.pass_time,
+        )
+
     def pass_time(self, seconds: float) -> None:
         """What happened before is longer ago."""
         self.now += seconds
@@ -290,7 +367,9 @@ class Controller:
 
     # --- what stories start from -------------------------------------------------------------------------------------
 
-    def node(self, name: str, role: str, number: int, zone: str | None = None, **more: Any) -> None:
+    def node(
+        self, name: str, role: str, number: int, zone: str | None = None, *, local_disk: bool = False, **more: Any
+    ) -> None:
         node_id = uuid5(NAMESPACE, name)
         endpoint = f"172.31.{number}.2"
         body: dict[str, Any] = {
@@ -309,10 +388,11 @@ class Controller:
                     {"resource_class": "VCPU", "total": 4},
                     {"resource_class": "MEMORY_MB", "total": 4096},
                 ],
-                "traits": [HOSTNAT_TRAIT],
+                "traits": [HOSTNAT_TRAIT, *[LOCAL_DISK_TRAIT] * local_disk],
             }
+        disks = self.fleet.directory / ("disks-of-" + name if local_disk else "disks")
         self.fleet.endpoints[node_id] = endpoint
-        self.fleet.agents[node_id] = Agent(self.fleet, node_id, name, role)
+        self.fleet.agents[node_id] = Agent(self.fleet, node_id, name, role, disks)
         ok(self.request("operator", "PUT", f"/nodes/{node_id}", json=body))
 
     def supplied(self) -> None:
@@ -339,7 +419,8 @@ def running(database_url: str, ledger: Ledger, zone: str = "zone-a") -> Iterator
         if (name, names) not in rung:
             rung.append((name, names))
 
-    fleet = Fleet()
+    directory = tempfile.TemporaryDirectory(prefix="godwit-disks-")
+    fleet = Fleet(Path(directory.name))
     nowhere = ledger.issuer.private_key  # agents are reached in-process: no certificate is read
     settings = PlacementSettings(
         database_url=database_url,
@@ -358,9 +439,9 @@ def running(database_url: str, ledger: Ledger, zone: str = "zone-a") -> Iterator
     def sleep(seconds: float) -> None:
         controller.pass_time(seconds)
 
-    reconciler = Reconciler(database, agents, client, lambda _: 0, sleep, lambda: controller.now)
+    reconciler = Reconciler(database, agents, client, fleet.archive_url, lambda _: 0, sleep, lambda: controller.now)
     service = app.create(settings, ring=ring, ledger=client, agents=agents)
-    with TestClient(service, raise_server_exceptions=False) as http:
+    with directory, TestClient(service, raise_server_exceptions=False) as http:
         hold_to_document(http, service)
         controller = Controller(service, http, ledger, fleet, database, reconciler, rung, zone)
         controller.supplied()

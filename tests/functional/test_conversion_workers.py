@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, event, func, select
@@ -13,9 +13,7 @@ from common.db import Database, Transaction
 from common.errors import Unavailable
 from dataplane.entries import HostNat
 from services.placement import tasks
-from services.placement.agents import Agents
 from services.placement.model import Claim
-from services.placement.reconcile import Reconciler
 from tests.functional.controller import Controller, running
 from tests.functional.ledger import Ledger, ok
 from tests.functional.test_placement_conversion import kernels, public, rewrites
@@ -66,9 +64,7 @@ def mortal(placement_database: str) -> Iterator[Mortal]:
 
 def to_the_end(cloud: Controller, mortal: Mortal, conversion: Any) -> Any:
     """Sweep, each wake-up in a worker of its own that dies at its first commit, until the conversion is over."""
-    workers = tasks.use_cases(
-        Reconciler(mortal, cast("Agents", cloud.fleet), cloud.ledger.client(), lambda _: 0, cloud.pass_time)
-    )
+    workers = tasks.use_cases(cloud.another(mortal))
     for _ in range(200):
         cloud.hear()
         cloud.reconciler.sweep()

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import pytest
 
 from dataplane.entries import HostNat
 from services.placement.conversion.steps import SETTLE_S, Stage
-from services.placement.reconcile import Reconciler
 from tests.functional.controller import Controller, running
 from tests.functional.ledger import Ledger, ok, problem
-
-if TYPE_CHECKING:
-    from services.placement.agents import Agents
 
 STAGES = [stage.name.lower() for stage in Stage]
 
@@ -147,9 +143,7 @@ def test_an_address_that_comes_while_a_port_settles_keeps_its_mapping_for_that_l
             raise KeyboardInterrupt  # the worker dies, with nothing missing but time
         cloud.pass_time(seconds)
 
-    cloud.reconciler = Reconciler(
-        cloud.database, cast("Agents", cloud.fleet), cloud.ledger.client(), lambda _: 0, sleep
-    )
+    cloud.reconciler = cloud.another(sleep=sleep)
     operation = ok(cloud.post(f"/instances/{web['id']}:convert"))
     with pytest.raises(KeyboardInterrupt):
         cloud.settle()

@@ -364,6 +364,9 @@ class Controller:
             operation.state, operation.waits = "succeeded", None
             return
         operation.state, operation.waits = "running", None
+        if claim.step is Step.ARCHIVE:  # what it holds of its node is free
+            port.node = None
+            self.rows.allocations.pop(port.id, None)
         if claim.kind is Kind.RESTART and step is Step.PREPARE:  # no node holds anything of it
             self.adopt(port)
         self.derive(port)
@@ -438,7 +441,7 @@ class Controller:
                 return Facts(converged=(yield from self._converged(claim, port)))
         except Unavailable as error:
             return Facts(silent=error.message)
-        return Facts()
+        return Facts(disk=None)  # transfers are shown on real stores
 
     def _register(self, claim: Claim, port: Port) -> Task:
         limits = modes.MODES[port.mode]

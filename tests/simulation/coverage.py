@@ -24,7 +24,7 @@ _CONVERTING = [phase.value for phase in Phase if phase.converts]
 MOVES: set[Edge] = {
     (kind, step, following)
     for kind, path in PATHS.items()
-    if kind is not Kind.EVACUATE  # nobody fences a node here
+    if kind not in {Kind.EVACUATE, Kind.COLD, Kind.RETURN}  # nobody fences a node here, or moves a disk
     for step, following in pairwise(path)
 }
 PORTS: set[Edge] = {

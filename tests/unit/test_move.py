@@ -23,7 +23,7 @@ from services.placement.move import (
 )
 
 SOURCE, DESTINATION = UUID(int=1), UUID(int=2)
-READY = Facts(ledger_done=True, converged=True)
+READY = Facts(ledger_done=True, converged=True, disk=None)
 
 
 def at(kind: Kind, step: Step) -> Passage:

@@ -10,8 +10,8 @@ from common.db import Transaction
 from services.placement import claims, modes, scheduler
 from services.placement.conversion.phases import PortState
 from services.placement.conversion.steps import CONVERSIONS, Stage
-from services.placement.model import Node, Port
-from services.placement.move import Kind, first_step
+from services.placement.model import Claim, Node, Port
+from services.placement.move import Kind, Step, first_step, is_redirected
 from services.placement.products import instance as product
 from services.placement.service import flavors
 from services.placement.store import conversions, instances, nodes, operations
@@ -26,7 +26,7 @@ class Placed:
 
 
 def begin(tx: Transaction, ports: Sequence[Port], kind: Kind, away_from: Node, wave: str) -> Placed:
-    """Claim locked ports, that nothing is changing, for a move away from a node; their entries are the caller's."""
+    """Claim locked ports for a move away from a node, or redirect what is changing them; entries are the caller's."""
     hosts = {host.id: host for host in nodes.hosts(tx, away_from.zone) if host.id != away_from.id and host.schedulable}
     for node_id in sorted(hosts):
         nodes.lock_supply(tx, node_id)
@@ -40,7 +40,11 @@ def begin(tx: Transaction, ports: Sequence[Port], kind: Kind, away_from: Node, w
             homeless.append(port)
             continue
         hosts[chosen.id] = scheduler.with_less(chosen, needed)
-        claims.claim(tx, port, kind, first_step(kind), wave=wave)
+        if port.claim is None:
+            claims.claim(tx, port, kind, first_step(kind), wave=wave)
+        else:
+            _let_go(tx, port, port.claim)
+            claims.ring(tx, port.claim)
         product.hold(tx, port, chosen.id)
         moving.append(port)
     return Placed(moving, homeless)
@@ -59,12 +63,17 @@ def preempt(tx: Transaction, port: Port, because: str) -> None:
         row = conversions.row_of_port(tx, port.id)
         if row is not None:
             row.state = PortState.WAITING
-    nodes.free(tx, claim.consumer)
-    if claim.destination_id is not None and claim.destination_id != port.node_id and modes.MODES[port.mode].rebinds:
-        instances.free_node_addresses(tx, port, keep=port.node_id)
+    _let_go(tx, port, claim)
     tx.session.delete(claim)
     port.claim = None
     tx.session.flush()
+
+
+def _let_go(tx: Transaction, port: Port, claim: Claim) -> None:
+    """Free what a claim holds of its destination."""
+    nodes.free(tx, claim.consumer)
+    if claim.destination_id is not None and claim.destination_id != port.node_id and modes.MODES[port.mode].rebinds:
+        instances.free_node_addresses(tx, port, keep=port.node_id)
 
 
 def must_leave(port: Port, node_id: UUID) -> bool:
@@ -72,6 +81,14 @@ def must_leave(port: Port, node_id: UUID) -> bool:
     claim = port.claim
     if claim is None:
         return port.node_id == node_id
-    if claim.kind in {Kind.STOP, Kind.DELETE}:  # its withdrawal counts as read back
+    if claim.kind == Kind.DELETE:  # its withdrawal counts as read back
         return False
     return claim.destination_id == node_id or (port.node_id == node_id and claim.kind != Kind.EVACUATE)
+
+
+def goes_elsewhere(port: Port, node_id: UUID) -> bool:
+    """Whether what is changing a port needs but another destination when that node is dead."""
+    claim = port.claim
+    if claim is None or claim.kind in CONVERSIONS or port.node_id == node_id:
+        return False
+    return is_redirected(Kind(claim.kind), Step(claim.step))

@@ -67,7 +67,7 @@ class NodeWorks:
         due = [port for port in there if (placing.must_leave(port, node.id) if evacuates else port.claim is None)]
         due = due[:count]
         if evacuates:
-            for port in due:
+            for port in (port for port in due if not placing.goes_elsewhere(port, node.id)):
                 placing.preempt(tx, port, f"{node.name} is fenced, and evacuated")
         placed = placing.begin(tx, due, Kind.EVACUATE if evacuates else Kind.LIVE, node, operation.id)
         derive_ports(tx, [*placed.moving, *placed.homeless])

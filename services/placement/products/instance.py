@@ -36,13 +36,13 @@ from services.placement.errors import (
     SameHypervisor,
     ZoneUnknown,
 )
-from services.placement.model import Claim, Instance, Operation, Port, Prefix, Zone
+from services.placement.model import Instance, Operation, Port, Prefix, Zone
 from services.placement.move import Kind, first_step
 from services.placement.node_addresses import lowest_free
 from services.placement.service import flavors
 from services.placement.service.operations import operation_wire, project_of
 from services.placement.snapshot import PortFacts
-from services.placement.store import conversions, instances, nodes, operations
+from services.placement.store import archives, conversions, instances, nodes, operations
 
 KIND = "instance"
 NODE_NAMES = re.compile(r"^(z\d+-)?(internet|edge|control|(gateway|hypervisor)-\d+)$")
@@ -93,7 +93,10 @@ def state_of(port: Port) -> wire.InstanceState:
             Kind.CREATE: wire.InstanceState.CREATING,
             Kind.START: wire.InstanceState.STARTING,
             Kind.LIVE: wire.InstanceState.MOVING,
+            Kind.COLD: wire.InstanceState.MOVING,
+            Kind.EVACUATE: wire.InstanceState.MOVING,
             Kind.RESTART: wire.InstanceState.RESTARTING,
+            Kind.RETURN: wire.InstanceState.STARTING,
             Kind.STOP: wire.InstanceState.STOPPING,
             Kind.DELETE: wire.InstanceState.DELETING,
         }[Kind(port.claim.kind)]
@@ -103,6 +106,7 @@ def state_of(port: Port) -> wire.InstanceState:
 def instance_wire(tx: Transaction, instance: Instance) -> wire.Instance:
     port = instance.port
     node = nodes.node(tx, port.node_id) if port.node_id else None
+    stored = archives.of_port(tx, port.id) if node is None else None
     return wire.Instance(
         id=instance.id,
         project=instance.project,
@@ -111,6 +115,7 @@ def instance_wire(tx: Transaction, instance: Instance) -> wire.Instance:
         flavor=instance.flavor.name,
         state=state_of(port),
         hypervisor=node.name if node else None,
+        archive=wire.Archive.model_validate(stored) if stored and stored.digest else None,
         port=_port_wire(port, port_facts(tx, [port])[port.id]),
         operation=port.claim.operation_id if port.claim else None,
         revision=instance.revision,
@@ -177,9 +182,10 @@ def create(tx: Transaction, principal: Principal, body: wire.InstanceCreate, mod
     port = Port(kind=KIND, target_id=instance.id, mode=mode, ledger_mode=mode, instance=instance)
     tx.session.add(port)
     tx.session.flush()
-    claim, operation = _claim(tx, port, Kind.CREATE)
-    claim.requested = {"addresses": [str(fip) for fip in body.addresses], "allocate": list(body.allocate)}
-    _place(tx, principal, port, claim, body.hypervisor)
+    operation = _begin(tx, port, Kind.CREATE)
+    assert port.claim is not None  # noqa: S101  just made
+    port.claim.requested = {"addresses": [str(fip) for fip in body.addresses], "allocate": list(body.allocate)}
+    _place(tx, principal, port, body.hypervisor)
     return operation_wire(operation)
 
 
@@ -189,16 +195,16 @@ def start(
     """Start an archived instance, on whatever hypervisor has room."""
     instance = _ready(tx, principal, instance_id, expected, running=False)
     adoption.adopt(tx, instance.port)
-    claim, operation = _claim(tx, instance.port, Kind.START)
-    _place(tx, principal, instance.port, claim, body.hypervisor)
+    operation = _begin(tx, instance.port, Kind.START)
+    _place(tx, principal, instance.port, body.hypervisor)
     derive_port(tx, instance.port)
     return operation_wire(operation)
 
 
 def stop(tx: Transaction, principal: Principal, instance_id: UUID, expected: int | None) -> wire.Operation:
-    """Archive an instance: its compute is freed, its addresses stay attached and are not announced."""
+    """Archive an instance: its disk goes to the object store, its compute is freed, its addresses stay attached."""
     instance = _ready(tx, principal, instance_id, expected, running=True)
-    operation = claims.claim(tx, instance.port, Kind.STOP, first_step(Kind.STOP))
+    operation = _begin(tx, instance.port, Kind.STOP)
     derive_port(tx, instance.port)
     return operation_wire(operation)
 
@@ -206,10 +212,10 @@ def stop(tx: Transaction, principal: Principal, instance_id: UUID, expected: int
 def move(
     tx: Transaction, principal: Principal, instance_id: UUID, body: wire.InstanceMove, expected: int | None
 ) -> wire.Operation:
-    """Live move to a named hypervisor, or to any other."""
+    """Move to a named hypervisor, or to any other: live, or cold, by way of the object store."""
     instance = _ready(tx, principal, instance_id, expected, running=True)
-    claim, operation = _claim(tx, instance.port, Kind.LIVE)
-    _place(tx, principal, instance.port, claim, body.to)
+    operation = _begin(tx, instance.port, Kind(body.kind))
+    _place(tx, principal, instance.port, body.to)
     derive_port(tx, instance.port)
     return operation_wire(operation)
 
@@ -217,7 +223,7 @@ def move(
 def delete(tx: Transaction, principal: Principal, instance_id: UUID, expected: int | None) -> wire.Operation:
     """Delete an instance, running or archived; its flexible IPs stay reserved."""
     instance = _ready(tx, principal, instance_id, expected, running=None)
-    operation = claims.claim(tx, instance.port, Kind.DELETE, first_step(Kind.DELETE))
+    operation = _begin(tx, instance.port, Kind.DELETE)
     derive_port(tx, instance.port)
     return operation_wire(operation)
 
@@ -225,7 +231,7 @@ def delete(tx: Transaction, principal: Principal, instance_id: UUID, expected: i
 def restart(tx: Transaction, principal: Principal, instance_id: UUID, expected: int | None) -> wire.Operation:
     """Stop a running instance and start it where it is. One that was converted takes its addresses itself then."""
     instance = _ready(tx, principal, instance_id, expected, running=True)
-    operation = claims.claim(tx, instance.port, Kind.RESTART, first_step(Kind.RESTART))
+    operation = _begin(tx, instance.port, Kind.RESTART)
     derive_port(tx, instance.port)
     return operation_wire(operation)
 
@@ -285,15 +291,13 @@ def _ready(
     return instance
 
 
-def _claim(tx: Transaction, port: Port, kind: Kind) -> tuple[Claim, Operation]:
-    operation = claims.claim(tx, port, kind, first_step(kind))
-    assert port.claim is not None  # noqa: S101  just made
-    return port.claim, operation
+def _begin(tx: Transaction, port: Port, kind: Kind) -> Operation:
+    return claims.claim(tx, port, kind, first_step(kind))
 
 
-def _place(tx: Transaction, principal: Principal, port: Port, claim: Claim, wanted: str | None) -> None:
+def _place(tx: Transaction, principal: Principal, port: Port, wanted: str | None) -> None:
     """Choose the destination and hold its capacity and node-bound addresses for the claim."""
-    if wanted is not None and claim.kind != Kind.LIVE and "operator" not in principal.roles:
+    if wanted is not None and "operator" not in principal.roles:
         raise HypervisorChosen("only an operator chooses the hypervisor; leave it out")
     needed = flavors.resources(port.instance.flavor)
     node_id = _named(tx, port, wanted, needed) if wanted is not None else _any(tx, port, needed)

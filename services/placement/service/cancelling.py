@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from common.auth import Principal
 from common.db import Transaction
-from services.placement import bells, claims, modes, wire
+from services.placement import bells, claims, modes, move, wire
 from services.placement.conversion.steps import CONVERT, REVERT
 from services.placement.desired import derive_port
 from services.placement.errors import OperationFixed, OperationUnknown
@@ -15,13 +15,12 @@ from services.placement.service import nodes as node_service
 from services.placement.service.operations import operation_wire, project_of
 from services.placement.store import instances, nodes, operations
 
-BEFORE_THE_SWITCH = {Kind.LIVE, Kind.START}
-
 
 def cancel(tx: Transaction, principal: Principal, operation_id: str) -> wire.Operation:
     """End an Operation before its point of no return; nothing of it stays. Raises OperationFixed.
 
-    A drain's moves that have begun go on to their end. A conversion walks back, and is cancelled when it is back.
+    A drain's moves that have begun go on to their end. A conversion walks back, and is cancelled when it is back; so
+    does what has a disk on its way.
     """
     operation = _operation(tx, principal, operation_id)
     work = nodes.work_of_operation(tx, operation_id, lock=True)
@@ -45,7 +44,13 @@ def _cancel_claim(tx: Transaction, operation: Operation, claim: Claim) -> None:
         claim.requested = {**claim.requested, "cancelled": True}
         claims.ring(tx, claim)
         return
-    if claim.kind not in BEFORE_THE_SWITCH or claim.step != Step.PREPARE:
+    into = move.undone(Kind(claim.kind), Step(claim.step)) if "undone" not in claim.requested else None
+    if into is not None:
+        claims.turn(tx, port, into, None)
+        for node_id in derive_port(tx, port):
+            tx.ring(bells.NODE, str(node_id))
+        return
+    if claim.kind != Kind.LIVE or claim.step != Step.PREPARE:
         raise OperationFixed(f"a {claim.kind} at its step {claim.step!r} is past the point of no return")
     nodes.free(tx, claim.consumer)
     if modes.MODES[port.mode].rebinds:

@@ -30,11 +30,10 @@ from services.placement.errors import (
 )
 from services.placement.fleet.steps import Work
 from services.placement.model import Inventory, Node, NodeWork, Prefix, Zone, now
+from services.placement.scheduler import LOCAL_DISK_TRAIT
 from services.placement.service import flavors
 from services.placement.service.operations import operation_wire
 from services.placement.store import entries, instances, nodes, operations
-
-LOCAL_DISK_TRAIT = "CUSTOM_LOCAL_DISK"
 
 
 def put_node(tx: Transaction, node_id: UUID, body: wire.NodePut, expected: int | None) -> wire.Node:

@@ -338,7 +338,7 @@ export class Placement extends HeyApiClient {
     }
     
     /**
-     * Start an archived instance, possibly elsewhere; its addresses come along
+     * Start an archived instance, possibly elsewhere; its disk and its addresses come along
      */
     public startInstance<ThrowOnError extends boolean = true>(options: Options<StartInstanceData, ThrowOnError>): RequestResult<StartInstanceResponses, StartInstanceErrors, ThrowOnError, 'data'> {
         return (options.client ?? this.client).post<StartInstanceResponses, StartInstanceErrors, ThrowOnError, 'data'>({
@@ -354,7 +354,9 @@ export class Placement extends HeyApiClient {
     }
     
     /**
-     * Archive an instance: compute is freed, addresses stay attached
+     * Archive an instance: its disk goes to the object store, compute is freed, addresses stay attached
+     *
+     * A disk that the store does not take leaves the instance running where it is.
      */
     public stopInstance<ThrowOnError extends boolean = true>(options: Options<StopInstanceData, ThrowOnError>): RequestResult<StopInstanceResponses, StopInstanceErrors, ThrowOnError, 'data'> {
         return (options.client ?? this.client).post<StopInstanceResponses, StopInstanceErrors, ThrowOnError, 'data'>({
@@ -378,7 +380,7 @@ export class Placement extends HeyApiClient {
     }
     
     /**
-     * Move a running instance to another hypervisor, its addresses kept
+     * Move a running instance to another hypervisor, live or cold, its addresses kept
      */
     public moveInstance<ThrowOnError extends boolean = true>(options: Options<MoveInstanceData, ThrowOnError>): RequestResult<MoveInstanceResponses, MoveInstanceErrors, ThrowOnError, 'data'> {
         return (options.client ?? this.client).post<MoveInstanceResponses, MoveInstanceErrors, ThrowOnError, 'data'>({

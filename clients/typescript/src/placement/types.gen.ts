@@ -35,6 +35,19 @@ export type Allocation = {
 };
 
 /**
+ * Where a stopped instance's disk lies.
+ */
+export type Archive = {
+    url: string;
+    size_bytes: number;
+    /**
+     * Links, devices and the like, which stayed behind.
+     */
+    left_out: number;
+    created_at: string;
+};
+
+/**
  * What the controller sees of a node: derived from its last heartbeat.
  */
 export type Condition = 'up' | 'unreachable';
@@ -254,6 +267,10 @@ export type Instance = {
      * Null while archived.
      */
     hypervisor: string | null;
+    /**
+     * Its disk, while archived.
+     */
+    archive: Archive | null;
     port: Port;
     /**
      * The Operation that is changing it.
@@ -295,6 +312,7 @@ export type InstanceCreate = {
  */
 export type InstanceMove = {
     to?: string | null;
+    kind?: MoveKind;
 };
 
 /**
@@ -329,6 +347,11 @@ export type Inventory = {
  * How a port's public addresses reach its guest.
  */
 export type Mode = 'nat' | 'hostnat' | 'routed' | 'isolated';
+
+/**
+ * `live`: the guest runs on. `cold`: it is stopped, its disk goes along, and it is started there.
+ */
+export type MoveKind = 'live' | 'cold';
 
 /**
  * `drift`: reality is not what was asked for. `state`: it is, or is on its way. `unknown`: who knows is silent.

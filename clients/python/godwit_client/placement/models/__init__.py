@@ -4,6 +4,7 @@ from .address_reachability import AddressReachability
 from .admin_state import AdminState
 from .allocation import Allocation
 from .allocation_page import AllocationPage
+from .archive import Archive
 from .condition import Condition
 from .conversion import Conversion
 from .conversion_create import ConversionCreate
@@ -30,6 +31,7 @@ from .instance_start import InstanceStart
 from .instance_state import InstanceState
 from .inventory import Inventory
 from .mode import Mode
+from .move_kind import MoveKind
 from .nature import Nature
 from .node import Node
 from .node_drain import NodeDrain
@@ -77,6 +79,7 @@ __all__ = (
     "AdminState",
     "Allocation",
     "AllocationPage",
+    "Archive",
     "Condition",
     "Conversion",
     "ConversionCreate",
@@ -103,6 +106,7 @@ __all__ = (
     "InstanceState",
     "Inventory",
     "Mode",
+    "MoveKind",
     "Nature",
     "Node",
     "NodeDrain",

@@ -11,6 +11,7 @@ from attrs import field as _attrs_field
 from ..models.instance_state import InstanceState
 
 if TYPE_CHECKING:
+    from ..models.archive import Archive
     from ..models.port import Port
 
 
@@ -29,6 +30,7 @@ class Instance:
         flavor (str):
         state (InstanceState): Derived from where the instance is bound and what is being done with it.
         hypervisor (None | str): Null while archived.
+        archive (Archive | None): Its disk, while archived.
         port (Port): An instance's network interface.
         operation (None | str): The Operation that is changing it.
         revision (int):
@@ -43,6 +45,7 @@ class Instance:
     flavor: str
     state: InstanceState
     hypervisor: None | str
+    archive: Archive | None
     port: Port
     operation: None | str
     revision: int
@@ -51,6 +54,8 @@ class Instance:
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
+        from ..models.archive import Archive  # noqa: PLC0415
+
         id = str(self.id)
 
         project = self.project
@@ -65,6 +70,12 @@ class Instance:
 
         hypervisor: None | str
         hypervisor = self.hypervisor
+
+        archive: dict[str, Any] | None
+        if isinstance(self.archive, Archive):
+            archive = self.archive.to_dict()
+        else:
+            archive = self.archive
 
         port = self.port.to_dict()
 
@@ -88,6 +99,7 @@ class Instance:
                 "flavor": flavor,
                 "state": state,
                 "hypervisor": hypervisor,
+                "archive": archive,
                 "port": port,
                 "operation": operation,
                 "revision": revision,
@@ -100,6 +112,7 @@ class Instance:
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
+        from ..models.archive import Archive  # noqa: PLC0415
         from ..models.port import Port  # noqa: PLC0415
 
         d = dict(src_dict)
@@ -121,6 +134,21 @@ class Instance:
             return cast(None | str, data)
 
         hypervisor = _parse_hypervisor(d.pop("hypervisor"))
+
+        def _parse_archive(data: object) -> Archive | None:
+            if data is None:
+                return data
+            try:
+                if not isinstance(data, dict):
+                    raise TypeError()
+                archive_type_0 = Archive.from_dict(data)
+
+                return archive_type_0
+            except (TypeError, ValueError, AttributeError, KeyError):
+                pass
+            return cast(Archive | None, data)
+
+        archive = _parse_archive(d.pop("archive"))
 
         port = Port.from_dict(d.pop("port"))
 
@@ -145,6 +173,7 @@ class Instance:
             flavor=flavor,
             state=state,
             hypervisor=hypervisor,
+            archive=archive,
             port=port,
             operation=operation,
             revision=revision,

@@ -120,7 +120,7 @@ def sync_detailed(
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
 ) -> Response[Operation | Problem]:
-    """Move a running instance to another hypervisor, its addresses kept
+    """Move a running instance to another hypervisor, live or cold, its addresses kept
 
     Args:
         instance_id (UUID):
@@ -161,7 +161,7 @@ def sync(
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
 ) -> Operation | Problem | None:
-    """Move a running instance to another hypervisor, its addresses kept
+    """Move a running instance to another hypervisor, live or cold, its addresses kept
 
     Args:
         instance_id (UUID):
@@ -197,7 +197,7 @@ async def asyncio_detailed(
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
 ) -> Response[Operation | Problem]:
-    """Move a running instance to another hypervisor, its addresses kept
+    """Move a running instance to another hypervisor, live or cold, its addresses kept
 
     Args:
         instance_id (UUID):
@@ -236,7 +236,7 @@ async def asyncio(
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
 ) -> Operation | Problem | None:
-    """Move a running instance to another hypervisor, its addresses kept
+    """Move a running instance to another hypervisor, live or cold, its addresses kept
 
     Args:
         instance_id (UUID):

@@ -113,7 +113,9 @@ def sync_detailed(
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
 ) -> Response[Operation | Problem]:
-    """Archive an instance: compute is freed, addresses stay attached
+    """Archive an instance: its disk goes to the object store, compute is freed, addresses stay attached
+
+     A disk that the store does not take leaves the instance running where it is.
 
     Args:
         instance_id (UUID):
@@ -151,7 +153,9 @@ def sync(
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
 ) -> Operation | Problem | None:
-    """Archive an instance: compute is freed, addresses stay attached
+    """Archive an instance: its disk goes to the object store, compute is freed, addresses stay attached
+
+     A disk that the store does not take leaves the instance running where it is.
 
     Args:
         instance_id (UUID):
@@ -184,7 +188,9 @@ async def asyncio_detailed(
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
 ) -> Response[Operation | Problem]:
-    """Archive an instance: compute is freed, addresses stay attached
+    """Archive an instance: its disk goes to the object store, compute is freed, addresses stay attached
+
+     A disk that the store does not take leaves the instance running where it is.
 
     Args:
         instance_id (UUID):
@@ -220,7 +226,9 @@ async def asyncio(
     idempotency_key: None | str | Unset = UNSET,
     if_match: None | str | Unset = UNSET,
 ) -> Operation | Problem | None:
-    """Archive an instance: compute is freed, addresses stay attached
+    """Archive an instance: its disk goes to the object store, compute is freed, addresses stay attached
+
+     A disk that the store does not take leaves the instance running where it is.
 
     Args:
         instance_id (UUID):
