@@ -137,16 +137,19 @@ class Disks:
     def tidy(self) -> None:
         """Delete from the store what is no port's any more; what cannot go now stays for the next time."""
         with self._db.transaction() as tx:
-            due = [(row.id, row.url, _answering(tx, row.zone)) for row in archives.unreferenced(tx)]
-        for archive_id, url, among in due:
-            for node in among[:1]:
-                try:
-                    self._agents.of(node.id, node.agent_url).delete_archive(url)
-                except DomainError as error:
-                    log.warning("archive.kept", url=url, node=node.name, code=error.code, error=error.message)
-                    continue
+            due = [(row, _answering(tx, row.zone)) for row in archives.unreferenced(tx)]
+        for row, among in due:
+            if among and self._delete(among[0], row.url):
                 with self._db.transaction() as tx:
-                    archives.forget(tx, archive_id)
+                    archives.forget(tx, row.id)
+
+    def _delete(self, node: Node, url: str) -> bool:
+        try:
+            self._agents.of(node.id, node.agent_url).delete_archive(url)
+        except DomainError as error:
+            log.warning("archive.kept", url=url, node=node.name, code=error.code, error=error.message)
+            return False
+        return True
 
 
 def _order(tx: Transaction, port: Port, row: StoredDisk | None) -> _Order | Outcome:

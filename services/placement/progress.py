@@ -197,10 +197,12 @@ class Progress:
 
     @staticmethod
     def _go_back(tx: Transaction, port: Port, claim: Claim, operation: Operation, refused: Refused) -> Step:
-        """A disk that is refused leaves its port where it was, and the Operation will have failed for it."""
+        """A disk that is refused leaves its port as it was; at the end of the way back the Operation has failed."""
         into = move.undone(Kind(claim.kind), Step(claim.step))
         assert into is not None  # noqa: S101  at each step at which a disk is refused
-        claims.turn(tx, port, into, {"code": refused.code, "message": refused.message})
+        stays = "it runs again where it was" if into[0] is Kind.RETURN else "it stays archived"
+        message = f"{refused.message}; {stays}: ask again when that is mended"
+        claims.turn(tx, port, into, {"code": refused.code, "message": message})
         operation.reach(into[1], move.progress(*into))
         return into[1]
 
