@@ -8,6 +8,7 @@ import typer
 from godwit_client import Connection, answer, every
 from godwit_client.placement import models as wire
 from godwit_client.placement.api.nodes import (
+    approve_withdrawal,
     drain_node,
     evacuate_node,
     fence_node,
@@ -125,7 +126,24 @@ def group(role: wire.NodeRole | None, what: str) -> typer.Typer:
         found = find.node(api, node, role)
         _show(answer(undrain_node.sync_detailed(found.id, client=api.placement)), as_json)
 
+    _add_approve(app, role)
     return app
+
+
+def _add_approve(app: typer.Typer, role: wire.NodeRole | None) -> None:
+    @app.command()
+    def approve(
+        context: typer.Context,
+        node: Node,
+        digest: Annotated[str, typer.Argument(help="Of what is held back, as `show` names it.", show_default=False)],
+        as_json: AsJson = False,
+    ) -> None:
+        """Let go what a withdraw budget holds back: just that, and nothing that came since."""
+        api = session_of(context).api
+        found = find.node(api, node, role)
+        body = wire.NodeApprove(digest=digest)
+        answer(approve_withdrawal.sync_detailed(found.id, client=api.placement, body=body))
+        _show(find.node(api, str(found.id), None), as_json)
 
 
 app = group(None, "The machines of a cloud: edges, gateways, hypervisors.")

@@ -11,9 +11,6 @@ from services.netagent.errors import BaseMismatch, MalformedMessage, RemovalBudg
 
 Held = Mapping[wire.EntryKey, wire.Entry]
 
-BUDGET_SHARE = 5  # one part in five of what is held may go unasked …
-BUDGET_LEAST = 5  # … and always this many
-
 
 @dataclass(frozen=True, slots=True, order=True)
 class Position:
@@ -87,13 +84,9 @@ def _check_budget(held: Held, puts: Held, removals: list[wire.EntryKey], tombsto
     """Removals that somebody asked for don't count."""
     asked = {tombstone.entry for tombstone in tombstones if tombstone.asked_by is not None}
     unasked = sum(key not in asked for key in removals)
-    budget = max(BUDGET_LEAST, len(held) // BUDGET_SHARE)
-    if unasked > budget:
-        raise RemovalBudget(
-            f"{unasked} of {len(held)} entries would go that nobody asked to remove; at most {budget} may"
-        )
-    if 0 < unasked == len(held) and not puts:
-        raise RemovalBudget(f"all {unasked} entries would go and nobody asked for it; that is never allowed")
+    refusal = wire.over_budget(len(held), unasked, alone=not puts)
+    if refusal is not None:
+        raise RemovalBudget(refusal)
 
 
 def _at(position: Position) -> str:

@@ -430,6 +430,23 @@ class Tombstone:
     asked_by: UUID | None = None
 
 
+BUDGET_SHARE = 5  # one entry in five of what a node holds may go unasked …
+BUDGET_LEAST = 5  # … and always this many
+
+
+def over_budget(held: int, unasked: int, *, alone: bool) -> str | None:
+    """Why a node that holds `held` entries is not to lose `unasked` of them that nobody asked to remove, or None.
+
+    `alone`: nothing is put at the same time. The controller sends no such change, and an agent takes none.
+    """
+    budget = max(BUDGET_LEAST, held // BUDGET_SHARE)
+    if unasked > budget:
+        return f"{unasked} of {held} entries would go that nobody asked to remove; at most {budget} may"
+    if 0 < unasked == held and alone:
+        return f"all {unasked} entries would go and nobody asked for it; that is never allowed"
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything a node must hold at (epoch, generation)."""

@@ -60,6 +60,7 @@ from services.placement.errors import (
     PrefixOverlap,
     SameHypervisor,
     SoakUnfinished,
+    WithdrawalChanged,
     ZoneImmutable,
     ZoneUnknown,
 )
@@ -275,6 +276,18 @@ def drain_node(node_id: UUID, body: wire.NodeDrain, call: Operator) -> Response:
 def undrain_node(node_id: UUID, call: Operator) -> Response:
     """Let a node take instances again; a drain that goes on ends here."""
     return call.run(lambda tx: nodes.undrain(tx, node_id, call.expected_revision))
+
+
+@router.post(
+    "/nodes/{node_id}:approve",
+    operation_id="approveWithdrawal",
+    tags=["nodes"],
+    response_model=wire.Operation,
+    responses=refuses(NodeUnknown, WithdrawalChanged),
+)
+def approve_withdrawal(node_id: UUID, body: wire.NodeApprove, call: Operator) -> Response:
+    """Let go what a withdraw budget holds back: just the removals that the digest names."""
+    return call.run(lambda tx: nodes.approve(tx, call.principal, node_id, body.digest, call.expected_revision))
 
 
 # --- flavours ----------------------------------------------------------------------------------------------------

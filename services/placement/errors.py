@@ -265,6 +265,18 @@ class OperationUnknown(NotFound):
     code = "placement.operation.unknown"
 
 
+class WithdrawBudget(Conflict):
+    """More would be withdrawn from a node than may be without anybody's asking."""
+
+    code = "placement.withdraw_budget"
+
+
+class WithdrawalChanged(Conflict):
+    """What the node is to lose is not what was approved; look at the node again."""
+
+    code = "placement.node.withdrawal_changed"
+
+
 class AddressMalformed(Invalid):
     """It is no IPv4 address, IPv6 address or IPv6 prefix."""
 

@@ -14,6 +14,7 @@ from services.netagent.client import BaseMismatch, StaleGeneration
 from services.netagent.wire import Snapshot
 from services.placement import bells, claims
 from services.placement.agents import Agents
+from services.placement.errors import WithdrawBudget
 from services.placement.model import Node
 from services.placement.move import Pending
 from services.placement.store import entries, instances, nodes
@@ -53,8 +54,11 @@ class NodeSync:
 
         A node that does not answer is left alone: it is taken up when it is heard again.
         """
-        with self._db.transaction() as tx:
-            batch = entries.batch(tx, node_id, whole=whole)
+        try:
+            with self._db.transaction() as tx:
+                batch = entries.batch(tx, node_id, whole=whole)
+        except WithdrawBudget as error:
+            return self._unsynced(node_id, error)
         if batch is None:
             return set()
         try:
@@ -69,7 +73,7 @@ class NodeSync:
         return set() if isinstance(batch.message, Snapshot) else self._sync_node(node_id, whole=True)
 
     def _unsynced(self, node_id: UUID, error: DomainError) -> set[UUID]:
-        """What an agent's refusal, or its silence, asks for."""
+        """What an agent's refusal or ours, or its silence, asks for."""
         match error:
             case BaseMismatch():
                 log.info("node.resync", node=str(node_id), reason="base mismatch")

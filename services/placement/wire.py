@@ -242,6 +242,14 @@ class NodeDrain(Body):
     concurrency: int = Field(4, ge=1, le=64, description="Moves at a time.")
 
 
+class NodeApprove(Body):
+    """`digest`: of the removals that are approved, as the node's `failures` name it."""
+
+    model_config = examples({"digest": "a553681e5c12d27e"})
+
+    digest: str = Field(pattern=r"^[0-9a-f]{16}$")
+
+
 # --- flavours, instances ---------------------------------------------------------------------------------------------
 
 

@@ -365,6 +365,16 @@ class Controller:
         self.hear()
         return rows
 
+    def shrink_pool(self) -> None:
+        """Take eight prefixes from a pool at once: more than a gateway may lose without anybody's asking."""
+        pool = next(p for p in self.ledger.operator.get("/pools")["items"] if p["family"] == "ipv4")
+        path = f"/pools/{pool['id']}/prefixes"
+        added = [ok(self.ledger.operator.post(path, {"cidr": f"198.18.{n}.0/24"})) for n in range(32, 40)]
+        self.sweep()
+        for prefix in added:
+            ok(self.ledger.operator.delete(f"{path}/{prefix['id']}"))
+        self.sweep()
+
     # --- what stories start from -------------------------------------------------------------------------------------
 
     def node(

@@ -163,6 +163,11 @@ def node(cloud: Controller, body: Any) -> dict[str, str]:
     return {"node_id": cloud.get("/nodes", name=name)["items"][0]["id"]}
 
 
+def shrunk(cloud: Controller, _: Any) -> dict[str, str]:
+    cloud.shrink_pool()
+    return node(cloud, {"name": "gateway-1"})
+
+
 def nat_instance(cloud: Controller, _: Any = None) -> dict[str, str]:
     return {"instance_id": cloud.instance("web", mode="nat", allocate=["ipv4"])["id"]}
 
@@ -182,6 +187,7 @@ CONTROLLER: dict[str, tuple[str, Callable[[Controller, Any], dict[str, str]]]] =
     "updateNode": ("operator", node),
     "fenceNode": ("operator", node),
     "drainNode": ("operator", node),
+    "approveWithdrawal": ("operator", shrunk),
     "createFlavor": ("operator", lambda *_: {}),
     "createInstance": ("red", lambda *_: {}),
     "startInstance": ("operator", archived),

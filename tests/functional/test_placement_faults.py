@@ -114,25 +114,82 @@ def test_the_last_prefix_of_a_zone_can_be_replaced(cloud: Controller) -> None:
     assert list(cloud.fleet["gateway-1"].announces()) == ["198.18.32.0/24"]
 
 
-def test_what_an_agent_refuses_is_shown_and_named_by_who_waits(cloud: Controller) -> None:
-    """Three pools' worth of prefixes go at once without anybody asking a node for it: the budget holds them."""
-    pool = next(p for p in cloud.ledger.operator.get("/pools")["items"] if p["family"] == "ipv4")
-    added = [
-        ok(cloud.ledger.operator.post(f"/pools/{pool['id']}/prefixes", {"cidr": f"198.18.{number}.0/24"}))
-        for number in range(32, 40)
-    ]
-    cloud.sweep()
-    for prefix in added:
-        ok(cloud.ledger.operator.delete(f"/pools/{pool['id']}/prefixes/{prefix['id']}"))
-    cloud.sweep()
-    gateway = next(node for node in cloud.get("/nodes")["items"] if node["name"] == "gateway-1")
-    assert "agent.removal_budget" in gateway["failures"][0]
+# --- withdraw budgets ------------------------------------------------------------------------------------------------
+
+
+def node_named(cloud: Controller, name: str) -> Any:
+    return cloud.get("/nodes", name=name)["items"][0]
+
+
+def test_more_than_a_node_may_lose_unasked_is_not_sent_and_named_by_who_waits(cloud: Controller) -> None:
+    cloud.shrink_pool()
+    gateway = node_named(cloud, "gateway-1")
+
+    (refusal,) = gateway["failures"]
+    assert refusal.startswith("placement.withdraw_budget: budget of a node: 8 of 9 entries"), refusal
+    assert len(cloud.fleet["gateway-1"].announces()) == 9, "nothing was withdrawn"
     wanted = {"name": "web", "zone": "zone-a", "flavor": "small", "mode": "nat", "allocate": ["ipv4"]}
     operation = ok(cloud.post("/instances", wanted))
     cloud.settle()
     waits = cloud.operation(operation)["waiting_for"]
     assert waits["code"] == "node.failed"
-    assert "removal_budget" in waits["text"]
+    assert "placement.withdraw_budget" in waits["text"]
+
+
+def test_an_operator_lets_go_what_a_budget_holds_back_by_its_digest(cloud: Controller) -> None:
+    cloud.shrink_pool()
+    for gateway in [node_named(cloud, name) for name in ("gateway-1", "gateway-2")]:
+        digest = gateway["failures"][0].partition(f"approve {gateway['name']} ")[2].partition("`")[0]
+        ok(cloud.post(f"/nodes/{gateway['id']}:approve", {"digest": digest}, who="operator"))
+        cloud.settle()
+
+        assert node_named(cloud, gateway["name"])["failures"] == []
+        assert list(cloud.fleet[gateway["name"]].announces()) == ["198.18.16.0/24"]
+    approvals = [one for one in cloud.get("/operations")["items"] if one["kind"] == "node.approve"]
+    assert [one["state"] for one in approvals] == ["succeeded", "succeeded"]
+
+
+def test_an_approval_is_of_what_was_seen_and_by_whom_it_concerns(cloud: Controller) -> None:
+    cloud.shrink_pool()
+    gateway = node_named(cloud, "gateway-1")
+    before = cloud.contents()
+    body = {"digest": "0123456789abcdef"}
+
+    asked = cloud.post(f"/nodes/{gateway['id']}:approve", body, who="operator")
+    assert problem(asked) == (409, "placement.node.withdrawal_changed")
+    assert problem(cloud.post(f"/nodes/{gateway['id']}:approve", body)) == (403, "auth.role_missing")
+    edge = cloud.fleet["edge"].id
+    asked = cloud.post(f"/nodes/{edge}:approve", body, who="operator")
+    assert problem(asked) == (409, "placement.node.withdrawal_changed"), "it is to lose nothing"
+    assert cloud.contents() == before
+
+
+def test_a_ledger_that_knows_no_pools_any_more_withdraws_no_zone(
+    cloud: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An empty answer read as all of it: the outage of others. Few entries, and every address behind them."""
+    for number in (1, 2):
+        cloud.instance(f"web-{number}", mode="nat", allocate=["ipv4"])
+    monkeypatch.setattr(cloud.reconciler._ipam, "pools", lambda _zone: iter(()))
+    cloud.sweep()
+
+    for name in ("gateway-1", "gateway-2"):
+        (refusal,) = node_named(cloud, name)["failures"]
+        assert "budget of a zone: 2 of 2 addresses would be left without announcer; at most 1 may" in refusal
+        assert list(cloud.fleet[name].announces()) == ["198.18.16.0/24"]
+
+    monkeypatch.undo()
+    cloud.sweep()
+    assert [node_named(cloud, name)["failures"] for name in ("gateway-1", "gateway-2")] == [[], []]
+
+
+def test_what_an_operation_withdraws_trips_no_budget(cloud: Controller) -> None:
+    made = [cloud.instance(f"web-{number}", mode="routed", allocate=["ipv4", "ipv6"]) for number in range(4)]
+    for one in made:
+        cloud.act(one, "stop")
+
+    assert all(node["failures"] == [] for node in cloud.get("/nodes")["items"])
+    assert all(not cloud.holders(address["prefix"]) for one in made for address in one["port"]["addresses"])
 
 
 def test_while_an_instance_is_created_its_addresses_say_what_they_wait_for(cloud: Controller) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from common.auth import Principal
 from common.db import Transaction, violated
 from common.web import Page, Paging, check_revision
-from services.placement import bells, scheduler, wire
+from services.placement import bells, budgets, scheduler, wire
 from services.placement.desired import derive_zone
 from services.placement.errors import (
     NodeBusy,
@@ -26,6 +26,7 @@ from services.placement.errors import (
     NodeUnknown,
     PrefixInUse,
     PrefixOverlap,
+    WithdrawalChanged,
     ZoneUnknown,
 )
 from services.placement.fleet.steps import Work
@@ -34,6 +35,7 @@ from services.placement.scheduler import LOCAL_DISK_TRAIT
 from services.placement.service import flavors
 from services.placement.service.operations import operation_wire
 from services.placement.store import entries, instances, nodes, operations
+from services.placement.store.operations import uuid_of
 
 
 def put_node(tx: Transaction, node_id: UUID, body: wire.NodePut, expected: int | None) -> wire.Node:
@@ -260,6 +262,26 @@ def _begin(
     if kind is Work.FENCE:
         derive_zone(tx, zone)  # whose work it is to tell the edges
     tx.ring(bells.NODE_WORK, str(node.id))
+    return operation_wire(operation)
+
+
+def approve(tx: Transaction, principal: Principal, node_id: UUID, digest: str, expected: int | None) -> wire.Operation:
+    """Make the removals that `digest` names somebody's wish, so that no budget holds them back.
+
+    Raises WithdrawalChanged if others are due.
+    """
+    node = _node(tx, node_id, lock=True)
+    check_revision(expected, node.revision)
+    due = entries.unasked(tx, node)
+    if not due or budgets.digest(list(due)) != digest:
+        raise WithdrawalChanged(f"{node.name} is not to lose what {digest} names; `godwit node show` says what it is")
+    operation = operations.add(tx, "node.approve", f"/placement/v1/nodes/{node.id}", principal.project, "approved")
+    for row in due.values():
+        row.operation = uuid_of(operation.id)
+    node.refusal = None
+    node.revision += 1
+    operation.succeed()
+    tx.ring(bells.NODE, str(node.id))
     return operation_wire(operation)
 
 

@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 from uuid import UUID
 
-from sqlalchemy import and_, delete, exists, func, literal, or_, select, text, tuple_, update
+from sqlalchemy import ColumnElement, and_, delete, exists, func, literal, or_, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 
 from common.db import Transaction
 from services.netagent import wire
+from services.placement import budgets
+from services.placement.errors import WithdrawBudget
 from services.placement.model import AddressFence, Incarnation, Node, NodeEntry
 from services.placement.snapshot import Entries
 from services.placement.store.nodes import up
@@ -139,7 +141,7 @@ class Batch:
 def batch(tx: Transaction, node_id: UUID, *, whole: bool) -> Batch | None:
     """The Delta since what the node confirmed; the Snapshot with `whole`, or if it confirmed nothing yet.
 
-    None when there is nothing to say, or nobody who answers.
+    None when there is nothing to say, or nobody who answers. Raises WithdrawBudget.
     """
     node = tx.session.scalars(select(Node).where(Node.id == node_id).with_for_update(read=True, of=Node)).one_or_none()
     if node is None or not up(node) or (node.generation == node.applied_generation and not whole):
@@ -155,12 +157,47 @@ def batch(tx: Transaction, node_id: UUID, *, whole: bool) -> Batch | None:
             tombstones.append(wire.Tombstone(wire.EntryKey(wire.Kind(row.kind), row.key), row.operation))
         else:
             puts.append(wire.unpack(row.kind, row.key, row.value))
+    _check_budgets(tx, node, alone=not puts)
     message: wire.Snapshot | wire.Delta
     if whole:
         message = wire.Snapshot(node_id, epoch(tx), node.generation, puts, tombstones)
     else:
         message = wire.Delta(node_id, epoch(tx), node.applied_generation, node.generation, puts, tombstones)
     return Batch(node_id, node.agent_url, message, expected_digest(node))
+
+
+def unasked(tx: Transaction, node: Node) -> dict[wire.EntryKey, NodeEntry]:
+    """What a node has still to lose though nobody asked for it."""
+    query = select(NodeEntry).where(NodeEntry.node_id == node.id, NodeEntry.removed, NodeEntry.operation.is_(None))
+    rows = tx.session.scalars(query.where(NodeEntry.generation > node.applied_generation))
+    return {wire.EntryKey(wire.Kind(row.kind), row.key): row for row in rows}
+
+
+def _check_budgets(tx: Transaction, node: Node, *, alone: bool) -> None:
+    due = list(unasked(tx, node))
+    if not due:
+        return
+
+    def count(*conditions: ColumnElement[bool]) -> int:
+        query = select(func.count()).select_from(NodeEntry).where(NodeEntry.node_id == node.id, *conditions)
+        return tx.session.scalars(query).one()
+
+    prefixes = [wire.unpack_prefix(key.key) for key in due if key.kind is wire.Kind.PREFIX]
+    mapped = NodeEntry.kind == int(wire.Kind.INBOUND), ~NodeEntry.removed
+    why = budgets.refusal(
+        node.name,
+        count(or_(NodeEntry.removed, NodeEntry.generation <= node.applied_generation)),
+        due,
+        alone=alone,
+        mapped=count(*mapped),
+        left=sum(
+            count(*mapped, NodeEntry.key.between(one.network_address.packed, one.broadcast_address.packed))
+            for one in prefixes
+            if one.version == 4
+        ),
+    )
+    if why is not None:
+        raise WithdrawBudget(why)
 
 
 def expected_digest(node: Node) -> dict[str, str]:

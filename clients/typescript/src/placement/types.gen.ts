@@ -429,6 +429,13 @@ export type Node = {
 };
 
 /**
+ * `digest`: of the removals that are approved, as the node's `failures` name it.
+ */
+export type NodeApprove = {
+    digest: string;
+};
+
+/**
  * Moves every running instance elsewhere, live.
  */
 export type NodeDrain = {
@@ -1755,6 +1762,84 @@ export type UndrainNodeResponses = {
 };
 
 export type UndrainNodeResponse = UndrainNodeResponses[keyof UndrainNodeResponses];
+
+export type ApproveWithdrawalData = {
+    body: NodeApprove;
+    headers?: {
+        /**
+         * Makes a repeated request answer the same, for 24 hours.
+         */
+        'Idempotency-Key'?: string;
+        /**
+         * The ETag that the change is meant for; refused with 412 when the resource has changed since.
+         */
+        'If-Match'?: string;
+    };
+    path: {
+        node_id: string;
+    };
+    query?: {
+        /**
+         * Run every check and change nothing.
+         */
+        validate_only?: boolean;
+    };
+    url: '/placement/v1/nodes/{node_id}:approve';
+};
+
+export type ApproveWithdrawalErrors = {
+    /**
+     * - `auth.token_refused`: The token is missing, expired, for another service, or not signed by a trusted key.
+     *
+     */
+    401: Problem;
+    /**
+     * - `auth.role_missing`: The token's roles do not allow this.
+     *
+     */
+    403: Problem;
+    /**
+     * - `placement.node.unknown`: There is no such node.
+     *
+     */
+    404: Problem;
+    /**
+     * - `idempotency.in_flight`: The request with this Idempotency-Key is still being worked on; ask again.
+     * - `placement.node.withdrawal_changed`: What the node is to lose is not what was approved; look at the node again.
+     *
+     */
+    409: Problem;
+    /**
+     * - `revision.stale`: The resource has changed since the revision that If-Match names.
+     *
+     */
+    412: Problem;
+    /**
+     * - `request.invalid`: The request does not fit its schema.
+     * - `request.parameter`: A query parameter is unknown, empty or given twice.
+     * - `idempotency.key_reused`: This Idempotency-Key was used with another request.
+     * - `request.header`: A header cannot be understood.
+     *
+     */
+    422: Problem;
+    /**
+     * - `database.unavailable`: The database does not answer; the same request may be sent again.
+     * - `database.contended`: Two requests met in the database and this one gave way; send it again.
+     *
+     */
+    503: Problem;
+};
+
+export type ApproveWithdrawalError = ApproveWithdrawalErrors[keyof ApproveWithdrawalErrors];
+
+export type ApproveWithdrawalResponses = {
+    /**
+     * OK.
+     */
+    200: Operation;
+};
+
+export type ApproveWithdrawalResponse = ApproveWithdrawalResponses[keyof ApproveWithdrawalResponses];
 
 export type ListFlavorsData = {
     body?: never;

@@ -34,6 +34,7 @@ from .mode import Mode
 from .move_kind import MoveKind
 from .nature import Nature
 from .node import Node
+from .node_approve import NodeApprove
 from .node_drain import NodeDrain
 from .node_fence import NodeFence
 from .node_page import NodePage
@@ -109,6 +110,7 @@ __all__ = (
     "MoveKind",
     "Nature",
     "Node",
+    "NodeApprove",
     "NodeDrain",
     "NodeFence",
     "NodePage",

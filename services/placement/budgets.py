@@ -1,0 +1,40 @@
+"""How much may be withdrawn that nobody asked to withdraw. Pure.
+
+What an Operation, or the owner of a target, asked for does not count; nor does what an operator approved, by the digest
+of just those removals. A change over a limit is not sent: what the node holds stays, and so does what it announces.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from services.netagent import wire
+
+ZONE_SHARE = 50  # one address in fifty of those that a gateway maps may be left without announcer at once
+ZONE_LEAST = 1
+
+
+def refusal(
+    node: str, held: int, unasked: Sequence[wire.EntryKey], *, alone: bool, mapped: int = 0, left: int = 0
+) -> str | None:
+    """Why the removals `unasked` are not sent to a node, by which limit, and the way out; None: they are.
+
+    `held`: entries that the node holds; `alone`: nothing is put at the same time. `left`: of the `mapped` addresses of
+    its zone, those whose announcement would go.
+    """
+    limit = max(ZONE_LEAST, mapped // ZONE_SHARE)
+    reason = wire.over_budget(held, len(unasked), alone=alone)
+    if reason is not None:
+        reason = f"budget of a node: {reason}"
+    elif left > limit:
+        reason = f"budget of a zone: {left} of {mapped} addresses would be left without announcer; at most {limit} may"
+    if reason is None:
+        return None
+    return f"{reason}; `godwit node approve {node} {digest(unasked)}` lets them go"
+
+
+def digest(unasked: Sequence[wire.EntryKey]) -> str:
+    """Names a set of removals: others have another one."""
+    named = b"".join(bytes((key.kind, len(key.key))) + key.key for key in sorted(unasked))
+    return hashlib.blake2b(named, digest_size=8).hexdigest()
