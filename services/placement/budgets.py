@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from datetime import timedelta
 
 from services.netagent import wire
 
-ZONE_SHARE = 50  # one address in fifty of those that a gateway maps may be left without announcer at once
-ZONE_LEAST = 1
+ZONE_SHARE = 50  # one address in fifty of those that a gateway maps may be left without announcer a minute …
+ZONE_LEAST = 1  # … and always this many
+WINDOW = timedelta(minutes=1)
 
 
 def refusal(
@@ -21,14 +23,14 @@ def refusal(
     """Why the removals `unasked` are not sent to a node, by which limit, and the way out; None: they are.
 
     `held`: entries that the node holds; `alone`: nothing is put at the same time. `left`: of the `mapped` addresses of
-    its zone, those whose announcement would go.
+    its zone, those whose announcement would go, or has gone so within the WINDOW.
     """
     limit = max(ZONE_LEAST, mapped // ZONE_SHARE)
     reason = wire.over_budget(held, len(unasked), alone=alone)
     if reason is not None:
         reason = f"budget of a node: {reason}"
     elif left > limit:
-        reason = f"budget of a zone: {left} of {mapped} addresses would be left without announcer; at most {limit} may"
+        reason = f"budget of a zone: {left} of {mapped} addresses would lose their announcer in a minute; {limit} may"
     if reason is None:
         return None
     return f"{reason}; `godwit node approve {node} {digest(unasked)}` lets them go"

@@ -429,6 +429,17 @@ class NodeEntry(Base):
     )
 
 
+class Withdrawal(Base):
+    """So many mapped addresses a gateway has stopped announcing though nobody asked for it: what a budget counts."""
+
+    __tablename__ = "withdrawal"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    node_id: Mapped[UUID] = mapped_column(ForeignKey("node.id"), index=True)
+    at: Mapped[datetime] = mapped_column(default=now)
+    addresses: Mapped[int]
+
+
 class AddressFence(Base):
     """An address that a node should withdraw and has not: the edges hold it apart from the node meanwhile.
 

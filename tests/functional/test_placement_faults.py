@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from dataplane.driver import DriverError
 from dataplane.entries import Anchor, Entry
@@ -13,6 +14,8 @@ from services.netagent import wire as agent_wire
 from services.netagent.admission import admit
 from services.placement import bells
 from services.placement import ledger as placement_ledger
+from services.placement.budgets import WINDOW
+from services.placement.model import Withdrawal
 from tests.functional.controller import Agent, Controller, running
 from tests.functional.ledger import Ledger, ok, problem
 
@@ -175,12 +178,42 @@ def test_a_ledger_that_knows_no_pools_any_more_withdraws_no_zone(
 
     for name in ("gateway-1", "gateway-2"):
         (refusal,) = node_named(cloud, name)["failures"]
-        assert "budget of a zone: 2 of 2 addresses would be left without announcer; at most 1 may" in refusal
+        assert "budget of a zone: 2 of 2 addresses would lose their announcer in a minute; 1 may" in refusal
         assert list(cloud.fleet[name].announces()) == ["198.18.16.0/24"]
 
     monkeypatch.undo()
     cloud.sweep()
     assert [node_named(cloud, name)["failures"] for name in ("gateway-1", "gateway-2")] == [[], []]
+
+
+def test_what_goes_bit_by_bit_is_counted_over_a_minute(cloud: Controller, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ledger that forgets one prefix after the other, each with one address that is mapped."""
+    pool = next(p for p in cloud.ledger.operator.get("/pools")["items"] if p["family"] == "ipv4")
+    for number in (32, 33, 34):
+        ok(cloud.ledger.operator.post(f"/pools/{pool['id']}/prefixes", {"cidr": f"198.18.{number}.0/24"}))
+    for number in (16, 32, 33, 34):
+        fip = cloud.ledger.red.reserve(address=f"198.18.{number}.9")
+        cloud.instance(f"web-{number}", mode="nat", addresses=[fip["id"]])
+    read, forgotten = cloud.reconciler._ipam.pools, set[str]()
+
+    def forgetful(zone: str) -> Iterator[Any]:
+        for found in read(zone):
+            kept = [one for one in found.prefixes if one.cidr not in forgotten]
+            yield found.model_copy(update={"prefixes": kept, "revision": found.revision + len(forgotten)})
+
+    monkeypatch.setattr(cloud.reconciler._ipam, "pools", forgetful)
+    for number in (32, 33):
+        forgotten.add(f"198.18.{number}.0/24")
+        cloud.sweep()
+
+    assert sorted(cloud.fleet["gateway-1"].announces()) == ["198.18.16.0/24", "198.18.33.0/24", "198.18.34.0/24"]
+    (refusal,) = node_named(cloud, "gateway-1")["failures"]
+    assert "2 of 4 addresses would lose their announcer in a minute" in refusal
+
+    with cloud.database.transaction() as tx:
+        tx.session.execute(update(Withdrawal).values(at=Withdrawal.at - WINDOW))
+    cloud.sweep()
+    assert sorted(cloud.fleet["gateway-1"].announces()) == ["198.18.16.0/24", "198.18.34.0/24"]
 
 
 def test_what_an_operation_withdraws_trips_no_budget(cloud: Controller) -> None:

@@ -22,9 +22,9 @@ def keys(count: int) -> list[EntryKey]:
         (3, 3, True, 0, 0, "never allowed"),
         (3, 3, False, 0, 0, None),
         (20, 1, True, 10, 1, None),
-        (20, 1, True, 10, 2, "at most 1 may"),
+        (20, 1, True, 10, 2, "; 1 may"),
         (20, 1, True, 200, 4, None),
-        (20, 1, True, 200, 5, "at most 4 may"),
+        (20, 1, True, 200, 5, "; 4 may"),
     ],
 )
 def test_a_limit_is_named_and_the_way_out(

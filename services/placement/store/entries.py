@@ -18,7 +18,7 @@ from common.db import Transaction
 from services.netagent import wire
 from services.placement import budgets
 from services.placement.errors import WithdrawBudget
-from services.placement.model import AddressFence, Incarnation, Node, NodeEntry
+from services.placement.model import AddressFence, Incarnation, Node, NodeEntry, Withdrawal, now
 from services.placement.snapshot import Entries
 from services.placement.store.nodes import up
 
@@ -177,27 +177,32 @@ def _check_budgets(tx: Transaction, node: Node, *, alone: bool) -> None:
     due = list(unasked(tx, node))
     if not due:
         return
-
-    def count(*conditions: ColumnElement[bool]) -> int:
-        query = select(func.count()).select_from(NodeEntry).where(NodeEntry.node_id == node.id, *conditions)
-        return tx.session.scalars(query).one()
-
-    prefixes = [wire.unpack_prefix(key.key) for key in due if key.kind is wire.Kind.PREFIX]
-    mapped = NodeEntry.kind == int(wire.Kind.INBOUND), ~NodeEntry.removed
-    why = budgets.refusal(
-        node.name,
-        count(or_(NodeEntry.removed, NodeEntry.generation <= node.applied_generation)),
-        due,
-        alone=alone,
-        mapped=count(*mapped),
-        left=sum(
-            count(*mapped, NodeEntry.key.between(one.network_address.packed, one.broadcast_address.packed))
-            for one in prefixes
-            if one.version == 4
-        ),
-    )
+    held = or_(NodeEntry.removed, NodeEntry.generation <= node.applied_generation)
+    lately = select(func.coalesce(func.sum(Withdrawal.addresses), 0)).where(Withdrawal.node_id == node.id)
+    gone = tx.session.scalars(lately.where(Withdrawal.at > now() - budgets.WINDOW)).one()
+    left = gone + _left(tx, node.id, due)
+    mapped = _count(tx, node.id, *MAPPED)
+    why = budgets.refusal(node.name, _count(tx, node.id, held), due, alone=alone, mapped=mapped, left=left)
     if why is not None:
         raise WithdrawBudget(why)
+
+
+MAPPED = NodeEntry.kind == int(wire.Kind.INBOUND), ~NodeEntry.removed
+
+
+def _left(tx: Transaction, node_id: UUID, removals: Sequence[wire.EntryKey]) -> int:
+    """How many addresses that a gateway maps are in prefixes that go."""
+    prefixes = [wire.unpack_prefix(key.key) for key in removals if key.kind is wire.Kind.PREFIX]
+    return sum(
+        _count(tx, node_id, *MAPPED, NodeEntry.key.between(one.network_address.packed, one.broadcast_address.packed))
+        for one in prefixes
+        if one.version == 4
+    )
+
+
+def _count(tx: Transaction, node_id: UUID, *conditions: ColumnElement[bool]) -> int:
+    query = select(func.count()).select_from(NodeEntry).where(NodeEntry.node_id == node_id, *conditions)
+    return tx.session.scalars(query).one()
 
 
 def expected_digest(node: Node) -> dict[str, str]:
@@ -237,15 +242,22 @@ def confirm(tx: Transaction, batch: Batch, realized: wire.Realized) -> set[UUID]
             owners.add(row.owner)
         row.failure = failure
     tx.session.flush()
-    tx.session.execute(
-        delete(NodeEntry).where(
-            NodeEntry.node_id == batch.node,
-            NodeEntry.removed,
-            NodeEntry.failure.is_(None),
-            NodeEntry.generation <= node.applied_generation,
-        )
-    )
+    settled = NodeEntry.node_id == batch.node, NodeEntry.removed.is_(True), NodeEntry.failure.is_(None)
+    gone = (*settled, NodeEntry.generation <= node.applied_generation)
+    _record_withdrawal(tx, batch.node, gone)
+    tx.session.execute(delete(NodeEntry).where(*gone))
     return owners
+
+
+def _record_withdrawal(tx: Transaction, node_id: UUID, gone: Sequence[ColumnElement[bool]]) -> None:
+    """Remember for a while what is gone that nobody asked for."""
+    of_prefixes = NodeEntry.kind == int(wire.Kind.PREFIX), NodeEntry.operation.is_(None)
+    keys = tx.session.scalars(select(NodeEntry.key).where(*gone, *of_prefixes))
+    left = _left(tx, node_id, [wire.EntryKey(wire.Kind.PREFIX, key) for key in keys])
+    if left:
+        outdated = delete(Withdrawal).where(Withdrawal.node_id == node_id, Withdrawal.at < now() - budgets.WINDOW)
+        tx.session.execute(outdated)
+        tx.session.add(Withdrawal(node_id=node_id, addresses=left))
 
 
 def _without(digest: dict[str, str], rows: list[NodeEntry]) -> dict[str, str]:
