@@ -87,6 +87,8 @@ class Tour:
         stopped = self._customer.changed(self._customer.stop(web))
         state = self._customer.address(fip.id).state.value
         self._story.check(stopped.hypervisor is None, f"web is {stopped.state.value} and takes no room anywhere")
+        size = f", of {stopped.archive.size_bytes} bytes," if stopped.archive else ""
+        self._story.check(bool(stopped.archive), f"its disk{size} lies in the object store")
         self._story.check(state in {"attached", "attaching"}, f"{fip.address} is still its own")
         self._story.check(not self._answers("internet", fip.address, 1), f"{fip.address} answers nobody meanwhile")
         others = [node for node in self._site.nodes("hypervisor") if node != web.hypervisor]

@@ -8,6 +8,7 @@ import pytest
 
 from services.netagent.wire import PortState
 from services.placement.move import (
+    OF_DISK,
     PATHS,
     Advance,
     Facts,
@@ -17,9 +18,11 @@ from services.placement.move import (
     Step,
     Wait,
     first_step,
+    is_redirected,
     next_step,
     progress,
     seats,
+    undone,
 )
 
 SOURCE, DESTINATION = UUID(int=1), UUID(int=2)
@@ -93,6 +96,59 @@ def test_a_starting_instance_is_silent_until_it_is_read_back() -> None:
     assert (seat.state, seat.announces) == (PortState.ACTIVE, False)
     (seat,) = seats(None, at(Kind.START, Step.ANNOUNCE))
     assert seat.announces
+
+
+def test_a_disk_has_no_guest_while_it_is_on_its_way() -> None:
+    for kind, path in PATHS.items():
+        for step in path:
+            if step in OF_DISK:
+                assert seats(SOURCE, Passage(kind, step, SOURCE, DESTINATION)) == ()
+
+
+def test_a_disk_is_archived_before_it_is_discarded_and_restored_before_a_guest_is_there() -> None:
+    for kind in (Kind.STOP, Kind.COLD):
+        assert PATHS[kind][:3] == (Step.WITHDRAW, Step.ARCHIVE, Step.DISCARD)
+    for kind in (Kind.START, Kind.COLD):
+        path = PATHS[kind]
+        assert path.index(Step.RESTORE) + 1 == path.index(Step.PREPARE)
+
+
+@pytest.mark.parametrize("step", sorted(OF_DISK))
+def test_a_disk_that_is_on_its_way_is_waited_for_with_its_own_reason(step: Step) -> None:
+    kind = next(kind for kind, path in PATHS.items() if step in path)
+    busy = Wait("agent.disk.busy", "hypervisor-1 is at it", "the transfer ends")
+    assert next_step(kind, step, Facts(disk=busy)) == busy
+    assert next_step(kind, step, READY) == Advance(PATHS[kind][PATHS[kind].index(step) + 1])
+
+
+BACK = [
+    *((kind, step, Kind.RETURN) for kind in (Kind.STOP, Kind.COLD) for step in (Step.WITHDRAW, Step.ARCHIVE)),
+    *((kind, step, Kind.STOP) for kind in (Kind.START, Kind.COLD) for step in (Step.RESTORE, Step.PREPARE)),
+]
+
+
+@pytest.mark.parametrize(("kind", "step"), [(kind, step) for kind, path in PATHS.items() for step in path])
+def test_a_change_goes_back_to_where_its_disk_is_or_not_at_all(kind: Kind, step: Step) -> None:
+    becomes = {(kind, step): into for kind, step, into in BACK}.get((kind, step))
+    into = undone(kind, step)
+    assert (into and into[0]) == becomes
+    if into is not None:
+        assert into[1] in PATHS[into[0]]
+        assert (
+            Step.ARCHIVE not in _left(*into) or step is Step.PREPARE
+        )  # a disk that no guest has used is not packed anew
+
+
+def _left(kind: Kind, step: Step) -> tuple[Step, ...]:
+    return PATHS[kind][PATHS[kind].index(step) :]
+
+
+def test_only_what_has_touched_no_destination_is_sent_to_another() -> None:
+    for kind, path in PATHS.items():
+        for step in path:
+            if is_redirected(kind, step):
+                assert seats(None, Passage(kind, step, SOURCE, DESTINATION)) == ()
+                assert Step.PREPARE in _left(kind, step)
 
 
 @pytest.mark.parametrize("kind", [Kind.STOP, Kind.DELETE])
