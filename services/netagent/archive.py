@@ -93,7 +93,7 @@ class Archives:
         self._check(archive.url)
         disk = Disk(self._directory, guest)
         if disk.exists:
-            if _settled(disk) == archive and not disk.in_use:
+            if _source(_settled(disk)) == archive and not disk.in_use:
                 return
             raise DiskExists(f"{guest} has a disk already")
         self._check_idle(disk)
@@ -107,7 +107,7 @@ class Archives:
                     spool.seek(0)
                     disks.make_content(incoming.content)
                     self._unpack(_Beating(spool, pulse), incoming.content)
-                incoming.settle(archive.model_dump_json())
+                incoming.settle(_copy_of(archive).model_dump_json())
                 incoming.folder.chmod(0o755)
                 disks.remove(disk.folder)  # a start that was cut short may have left one without content
                 pulse.beat()
@@ -162,6 +162,16 @@ def _settled(disk: Disk) -> DiskArchive | None:
         return DiskArchive.model_validate_json(disk.note)
     except ValidationError:
         return None
+
+
+def _copy_of(archive: DiskArchive) -> DiskArchive:
+    """What is noted of a disk made from `archive`: a name of its own, lest a late order discard it for the first."""
+    return archive.model_copy(update={"url": f"{archive.url}#{secrets.token_hex(8)}"})
+
+
+def _source(settled: DiskArchive | None) -> DiskArchive | None:
+    """What a disk holds the same as, whether it went there or came from there."""
+    return settled and settled.model_copy(update={"url": settled.url.partition("#")[0]})
 
 
 @dataclass(frozen=True)

@@ -703,7 +703,7 @@ class DiskState(BaseModel):
 
     exists: bool
     in_use: bool  # a guest runs on it, or ran when its host died
-    archived_at: str | None  # the URL that holds the same; null when none does
+    archived_at: str | None  # the URL that holds the same, and if it came from there a fragment; null: none does
 
 
 class DiskArchive(BaseModel):

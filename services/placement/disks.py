@@ -18,11 +18,11 @@ import structlog
 from common.db import Database, Transaction
 from common.errors import DomainError, Unavailable
 from common.http import Unreachable
-from services.netagent.client import AgentClient, DiskBusy, DiskExists, DiskInUse, DiskNotSettled, NotAHypervisor
+from services.netagent.client import AgentClient, DiskBusy, DiskExists, DiskInUse, NotAHypervisor
 from services.netagent.wire import DiskArchive
 from services.placement import claims
 from services.placement.agents import Agents
-from services.placement.model import Node, Port, StoredDisk
+from services.placement.model import Claim, Node, Port, StoredDisk
 from services.placement.move import Kind, Pending, Step, Wait, unrealized
 from services.placement.scheduler import LOCAL_DISK_TRAIT
 from services.placement.store import archives, instances, nodes
@@ -51,6 +51,7 @@ class Refused:
 
 
 Outcome = Done | Wait | Refused
+Give = Callable[[AgentClient], DiskArchive | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +64,8 @@ class _Order:
     node: UUID
     name: str
     agent_url: str
-    give: Callable[[AgentClient], DiskArchive | None]
+    give: Give
     dead: str | None = None  # the node is another's that shares the disk; that one is dead, with whatever it ran
-    undone: bool = False  # the change goes back: what is in its way stays
 
     @property
     def key(self) -> tuple[str, Step, UUID]:
@@ -158,7 +158,7 @@ def _order(tx: Transaction, port: Port, row: StoredDisk | None) -> _Order | Outc
     step = Step(claim.step)
     node_id = claim.destination_id if step is Step.RESTORE else claim.source_id
     node = nodes.node(tx, node_id) if node_id else None
-    give = _giving(step, port.id, row, whatever=claim.kind == Kind.DELETE)
+    give = _giving(claim, row)
     if give is None or node is None:
         return Done()
     dead = None
@@ -172,16 +172,14 @@ def _order(tx: Transaction, port: Port, row: StoredDisk | None) -> _Order | Outc
         dead, node = node.name, sharing[0]
     if not nodes.up(node):
         return unrealized((Pending(node.name, up=False),))
-    undone = "undone" in claim.requested
-    return _Order(port.id, claim.operation_id, step, node.id, node.name, node.agent_url, give, dead, undone)
+    return _Order(port.id, claim.operation_id, step, node.id, node.name, node.agent_url, give, dead)
 
 
-def _giving(
-    step: Step, port: UUID, row: StoredDisk | None, *, whatever: bool
-) -> Callable[[AgentClient], DiskArchive | None] | None:
-    """The order, or None when there is nothing to order. `whatever`: the disk goes with all that it holds."""
-    if step is Step.DISCARD and whatever:
-        return lambda agent: agent.discard_disk(port, None)
+def _giving(claim: Claim, row: StoredDisk | None) -> Give | None:
+    """What a claim's step orders; None: nothing, for nothing was archived."""
+    port, step = claim.port_id, Step(claim.step)
+    if step is Step.DISCARD:
+        return _discarding(claim, row)
     if row is None:
         return None
     url = row.url
@@ -189,21 +187,33 @@ def _giving(
         return lambda agent: agent.archive_disk(port, url)
     if row.digest is None:
         return None
-    if step is Step.DISCARD:
-        return lambda agent: agent.discard_disk(port, url)
     stored = DiskArchive(url=url, digest=row.digest, size_bytes=row.size_bytes, left_out=row.left_out)
     return lambda agent: _restore(agent, port, stored)
+
+
+def _discarding(claim: Claim, row: StoredDisk | None) -> Give | None:
+    port = claim.port_id
+    if claim.kind == Kind.DELETE:
+        return lambda agent: agent.discard_disk(port, None)
+    if "undone" in claim.requested:  # it may have been made from the archive, or not yet
+        return lambda agent: _discard(agent, port)
+    url = row.url if row is not None and row.digest is not None else None
+    return (lambda agent: agent.discard_disk(port, url)) if url else None
 
 
 def _restore(agent: AgentClient, port: UUID, stored: DiskArchive) -> None:
     try:
         agent.restore_disk(port, stored)
-    except DiskExists:
-        left = agent.disk(port)
-        if left.in_use or left.archived_at is None:
-            raise
-        agent.discard_disk(port, left.archived_at)  # of an earlier stop: what it held is in what we restore
+    except DiskExists:  # an earlier stop may have left it behind: what it held is in what we restore
+        _discard(agent, port)
         agent.restore_disk(port, stored)
+
+
+def _discard(agent: AgentClient, port: UUID) -> None:
+    """Remove a disk that holds but what is archived. Another stays."""
+    settled = agent.disk(port).archived_at
+    if settled is not None:
+        agent.discard_disk(port, settled)
 
 
 def _answering(tx: Transaction, zone: str) -> list[Node]:
@@ -229,7 +239,7 @@ def _judge(order: _Order, error: DomainError) -> Outcome:
         return Wait(error.code, text, "the store and the disks' storage work again")
     if order.step is not Step.DISCARD:
         return Refused(error.code, text)
-    if isinstance(error, NotAHypervisor) or (order.undone and isinstance(error, DiskNotSettled)):
+    if isinstance(error, NotAHypervisor):
         return _left_behind(order, error)
     return Wait(error.code, text, "a person looks at the disk, and removes it")
 

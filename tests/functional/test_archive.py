@@ -239,6 +239,23 @@ def test_a_tar_that_we_did_not_make_is_refused_though_its_digest_is_right(tmp_pa
     assert list((tmp_path / "disks").iterdir()) == []
 
 
+def test_a_late_discard_of_what_was_archived_leaves_alone_what_came_back(tmp_path: Path, root: str) -> None:
+    disk, url = written(tmp_path), f"{root}/web-1/7.tar"
+    here = node(tmp_path, root)
+    archive = here.archive(GUEST, url, Pulse())
+    here.discard(GUEST, url)
+    here.restore(GUEST, archive, Pulse())
+    first = here.look(GUEST).archived_at
+    with pytest.raises(DiskNotSettled):
+        here.discard(GUEST, url)
+    here.discard(GUEST, first)
+    here.restore(GUEST, archive, Pulse())
+    with pytest.raises(DiskNotSettled):
+        here.discard(GUEST, first)
+    here.restore(GUEST, archive, Pulse())
+    assert (disk.content / "file").read_text() == "precious"
+
+
 def test_without_a_disk_there_is_nothing_to_archive(tmp_path: Path, root: str) -> None:
     with pytest.raises(DiskAbsent):
         node(tmp_path, root).archive(GUEST, f"{root}/web-1/7.tar", Pulse())
@@ -276,7 +293,7 @@ def test_a_discard_that_is_cut_leaves_no_half_of_a_disk(tmp_path: Path, monkeypa
             here.discard(GUEST, url)
     assert not disk.exists
     here.restore(GUEST, archive, Pulse())
-    here.discard(GUEST, url)
+    here.discard(GUEST, here.look(GUEST).archived_at)
     assert list(disk.folder.parent.iterdir()) == []
 
 

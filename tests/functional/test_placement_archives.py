@@ -289,6 +289,17 @@ def test_a_cold_move_takes_disk_and_addresses_along(cloud: Controller, mode: str
         assert f"{private}/32" in {one["prefix"] for one in shown["port"]["addresses"]}
 
 
+def test_a_converted_guest_takes_its_address_itself_after_a_cold_move(cloud: Controller) -> None:
+    web = guest(cloud, mode="nat")
+    cloud.act(web, "convert")
+    assert cloud.show(web)["port"]["mode"] == "hostnat"
+    assert cloud.act(web, "move", {"kind": "cold", "to": "hypervisor-2"})["state"] == "succeeded"
+    shown = cloud.show(web)
+    assert (shown["port"]["mode"], public(shown)) == ("routed", public(web))
+    assert list(cloud.holders(public(web))) == ["hypervisor-2"]
+    assert holds(cloud, web, "hypervisor-2") == {"file": "precious"}
+
+
 def test_a_cold_move_holds_its_room_at_both_ends_until_the_disk_is_away(cloud: Controller) -> None:
     web = guest(cloud)
     cloud.fleet.store_works.clear()
