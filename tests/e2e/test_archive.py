@@ -16,6 +16,7 @@ from cloud.site import LocalSite
 from tests.e2e.conftest import Godwit, Said, answers, eventually
 
 MODES = ("routed", "nat")
+LARGE_MB = 200  # what takes a moment to go
 
 
 def told(said: Said) -> Any:
@@ -102,6 +103,29 @@ def test_a_stopped_guest_finds_its_files_again_on_another_hypervisor(
 def test_a_cold_move_takes_files_and_addresses_along(site: LocalSite, godwit: Godwit, guest: Any) -> None:
     assert godwit("instance", "move", guest["name"], "--cold", "--to", "hypervisor-3").code == 0
     assert_there(site, godwit, guest, "hypervisor-3", boots=2)
+
+
+@pytest.mark.parametrize("killed", ["worker", "agent"])
+def test_what_is_killed_while_a_disk_is_on_its_way_loses_nothing(
+    site: LocalSite, godwit: Godwit, guest: Any, killed: str
+) -> None:
+    large = os.urandom(1 << 20) * LARGE_MB
+    (content(site, guest) / "large").write_bytes(large)
+    options = ("--cold", "--to", "hypervisor-2", "--no-wait", "--json")
+    moving = told(godwit("instance", "move", guest["name"], *options))
+
+    def step() -> str:
+        name: str = told(godwit("operation", "show", moving["id"], "--json"))["steps"][-1]["name"]
+        return name
+
+    eventually(lambda: step() == "archive", "the disk is on its way")
+    site.kill("worker" if killed == "worker" else site.agent("hypervisor-1"))
+
+    assert godwit("operation", "watch", moving["id"]).code == 0
+    moved = content(site, guest) / "large"
+    assert moved.read_bytes() == large
+    moved.unlink()
+    assert_there(site, godwit, guest, "hypervisor-2", boots=2)
 
 
 @pytest.fixture
