@@ -113,6 +113,19 @@ class Drift:
     seed: Callable[[Subject], None]
 
 
+TRIES = 5
+
+
+def traced(drift: Drift, subject: Subject, trace: Callable[[], list[str]]) -> list[str]:
+    """The codes that `trace` finds while the drift is there: one that is mended meanwhile is seeded again."""
+    for _ in range(TRIES):
+        drift.seed(subject)
+        found = trace()
+        if found or subject.there():
+            return found
+    return []
+
+
 DRIFTS = (
     Drift("route.missing", "routed", _lose_route),
     Drift("nat.stale", "nat", _mislead_nat),

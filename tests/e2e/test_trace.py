@@ -9,12 +9,11 @@ from contextlib import contextmanager
 import pytest
 from godwit_client.placement.models import Instance, Mode
 
-from cloud.failures.drifts import DRIFTS, Drift, Subject
+from cloud.failures.drifts import DRIFTS, Subject, traced
 from cloud.site import LocalSite
 from cloud.tour.customer import Customer
 from tests.e2e.conftest import Godwit, eventually
 
-TRIES = 5  # a drift may be mended before it is traced
 WELL = 100  # addresses
 
 
@@ -31,17 +30,6 @@ def public_of(instance: Instance, version: int = 4) -> str:
     )
 
 
-def named(godwit: Godwit, drift: Drift, subject: Subject) -> list[str]:
-    """What the drift is called, traced while it is there."""
-    found: list[str] = []
-    for _ in range(TRIES):
-        drift.seed(subject)
-        found = codes(godwit, str(subject.prefix))
-        if found or subject.there():
-            break
-    return found
-
-
 @pytest.mark.parametrize("version", [4, 6])
 def test_each_drift_is_named_alone_and_then_mended(
     site: LocalSite, godwit: Godwit, customer: Customer, project: str, version: int
@@ -53,7 +41,7 @@ def test_each_drift_is_named_alone_and_then_mended(
         subjects.append((drift, Subject.of(site, one, public_of(one, version))))
     eventually(lambda: not any(codes(godwit, str(s.prefix)) for _, s in subjects), "all of them are well")
 
-    found = {drift.code: named(godwit, drift, subject) for drift, subject in subjects}
+    found = {d.code: traced(d, s, lambda s=s: codes(godwit, str(s.prefix))) for d, s in subjects}  # type: ignore[misc]
 
     assert found == {drift.code: [drift.code] for drift, _ in subjects}
     for drift, subject in subjects:

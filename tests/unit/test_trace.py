@@ -226,10 +226,10 @@ CASES: list[tuple[str, Callable[[], Facts], list[str]]] = [
         ),
         ["port.claimed"],
     ),
-    ("fenced", lambda: with_node(sent(routed()), HOST, fence="operator, ticket 7", fenced=True), ["node.fenced"]),
+    ("fenced", lambda: with_node(sent(routed()), HOST, fence=True, fenced=True), ["node.fenced"]),
     (
         "fenced and silent",
-        lambda: silent(with_node(sent(routed()), HOST, fence="dead", fenced=True), HOST),
+        lambda: silent(with_node(sent(routed()), HOST, fence=True, fenced=True), HOST),
         ["node.fenced"],
     ),
     (

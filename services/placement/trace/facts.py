@@ -31,7 +31,7 @@ class Node:
     url: str  # of its agent
     known_by: frozenset[str]  # its addresses in the fabric: next hops of routes, ends of its links to the edge
     applied: int  # the generation its agent last confirmed
-    fence: str | None = None  # evidence that it is dead
+    fence: bool = False  # it is to be held apart
     fenced: bool = False  # the edges hold it apart
     behind: bool = False  # it has not read back what it must hold, or withdraw, of the port
     failure: str | None = None  # what its kernel refused, or why its agent does not take what it is sent

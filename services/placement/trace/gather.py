@@ -233,7 +233,6 @@ def _port(tx: Transaction, row: model.Port) -> Port:
 
 
 def _node(row: model.Node) -> Node:
-    evidence = f"{row.fence['kind']} {row.fence['ref']}, by {row.fence['by']}" if row.fence else None
     known_by = {str(row.endpoint), str(row.endpoint_ipv6), *row.neighbours} - {"None"}
     return Node(
         row.id,
@@ -242,6 +241,6 @@ def _node(row: model.Node) -> Node:
         row.agent_url,
         frozenset(known_by),
         row.applied_generation,
-        evidence,
+        row.fence is not None,
         row.fenced_at is not None,
     )

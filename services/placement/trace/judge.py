@@ -53,7 +53,10 @@ CODES: Mapping[str, tuple[Nature, str]] = {
     "address.archived": (Nature.STATE, "start the instance"),
     "address.frozen": (Nature.STATE, "find out why it went to and fro, then `godwit ip thaw`"),
     "address.fenced": (Nature.STATE, "it is let in again once {} has withdrawn it"),
-    "node.fenced": (Nature.STATE, "evacuate {}, or unfence it when it is sound"),
+    "node.fenced": (
+        Nature.STATE,
+        "evacuate it, or unfence it when it is sound; `godwit node show {}` has the evidence",
+    ),
     "port.claimed": (Nature.STATE, "`godwit operation watch {}`"),
     "agent.behind": (Nature.STATE, "wait for {}; if it does not answer, find out why, or fence it"),
     "agent.failing": (Nature.STATE, "`godwit node show {}` tells what it refuses; mend that, it is tried again"),
@@ -347,7 +350,7 @@ def _ledger(intent: Intent) -> Iterator[Finding]:
 def _node(intent: Intent, reality: Reality, node: Node) -> Iterator[Finding]:
     if node.fence and intent.concerns(node):
         holds = node.id in {seat.id for seat in intent.seats()}
-        text = f"{node.name} is {'held apart by the edges' if node.fenced else 'to be held apart'}: {node.fence}"
+        text = f"{node.name} is {'held apart by the edges' if node.fenced else 'to be held apart'}"
         yield finding("node.fenced", node.name, text, BOTH if holds and node.fenced else NEITHER)
     if node.id in intent.fenced_from:
         yield finding("address.fenced", node.name, f"the edges hold {intent.prefix} apart from {node.name}")
