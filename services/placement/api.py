@@ -259,7 +259,7 @@ def evacuate_node(node_id: UUID, call: Operator) -> Response:
     tags=["nodes"],
     status_code=202,
     response_model=wire.Operation,
-    responses=refuses(NodeUnknown, NodeNotHypervisor, NodeFenced, NodeNoRoom, NodeBusy),
+    responses=refuses(NodeUnknown, NodeNotHypervisor, NodeFenced, NodeLocalDisk, NodeNoRoom, NodeBusy),
 )
 def drain_node(node_id: UUID, body: wire.NodeDrain, call: Operator) -> Response:
     """Move every running instance of a node elsewhere, a few at a time; it takes no more."""
@@ -451,6 +451,7 @@ def restart_instance(instance_id: UUID, call: Member) -> Response:
         InstanceBusy,
         InstanceState,
         SameHypervisor,
+        NodeLocalDisk,
         *PLACING,
     ),
 )

@@ -52,6 +52,11 @@ class Host:
     def schedulable(self) -> bool:
         return self.enabled and self.up
 
+    @property
+    def shares_disks(self) -> bool:
+        """Whether a guest's disk need not be carried to it, or from it, by way of the object store."""
+        return LOCAL_DISK_TRAIT not in self.traits
+
     def fits(self, resources: Mapping[str, int]) -> bool:
         wanted = {name: amount for name, amount in resources.items() if amount}
         return all(name in self.supplies and self.supplies[name].holds(amount) for name, amount in wanted.items())

@@ -330,6 +330,28 @@ def test_a_cold_move_without_room_or_to_where_it_is_changes_nothing(cloud: Contr
     assert cloud.contents() == before
 
 
+def test_a_disk_that_no_other_node_can_read_moves_cold_alone(cloud: Controller) -> None:
+    local(cloud, "hypervisor-2")
+    web = guest(cloud)
+    path, refused = f"/instances/{web['id']}:move", (409, "placement.node.local_disk")
+    assert problem(cloud.post(path, {"to": "hypervisor-2"}, "operator")) == refused
+    assert cloud.act(web, "move")["result"]["hypervisor"] == "hypervisor-3"
+    assert cloud.act(web, "move", {"to": "hypervisor-2", "kind": "cold"})["state"] == "succeeded"
+    before = cloud.contents()
+    assert problem(cloud.post(path, {"to": "hypervisor-1"}, "operator")) == refused
+    drain = f"/nodes/{node(cloud, 'hypervisor-2')['id']}:drain"
+    assert problem(cloud.post(drain, None, "operator")) == refused
+    assert cloud.contents() == before
+
+
+def test_an_evacuation_starts_nothing_where_its_disk_cannot_be_read(cloud: Controller) -> None:
+    local(cloud, "hypervisor-2")
+    web = guest(cloud)
+    evacuated(cloud, "hypervisor-1")
+    assert cloud.show(web)["hypervisor"] == "hypervisor-3"
+    assert holds(cloud, web, "hypervisor-3")["file"] == "precious"
+
+
 def test_a_cold_move_whose_upload_fails_stays_where_it_was(cloud: Controller) -> None:
     web = guest(cloud, mode="nat")
     before = [one["prefix"] for one in web["port"]["addresses"]]

@@ -27,7 +27,8 @@ class Placed:
 
 def begin(tx: Transaction, ports: Sequence[Port], kind: Kind, away_from: Node, wave: str) -> Placed:
     """Claim locked ports for a move away from a node, or redirect what is changing them; entries are the caller's."""
-    hosts = {host.id: host for host in nodes.hosts(tx, away_from.zone) if host.id != away_from.id and host.schedulable}
+    hosts = {host.id: host for host in nodes.hosts(tx, away_from.zone) if host.id != away_from.id}
+    hosts = {host.id: host for host in hosts.values() if host.schedulable and host.shares_disks}
     for node_id in sorted(hosts):
         nodes.lock_supply(tx, node_id)
     hosts = {host.id: host for host in nodes.hosts(tx, away_from.zone) if host.id in hosts}

@@ -30,6 +30,7 @@ from services.placement.errors import (
     InstanceUnknown,
     ModeUnsupported,
     NodeFull,
+    NodeLocalDisk,
     NodeUnknown,
     NodeUnsuitable,
     PrefixExhausted,
@@ -214,6 +215,9 @@ def move(
 ) -> wire.Operation:
     """Move to a named hypervisor, or to any other: live, or cold, by way of the object store."""
     instance = _ready(tx, principal, instance_id, expected, running=True)
+    source = nodes.node(tx, instance.port.node_id) if instance.port.node_id else None
+    if body.kind is wire.MoveKind.LIVE and source is not None and scheduler.LOCAL_DISK_TRAIT in source.traits:
+        raise NodeLocalDisk(f"{source.name} keeps its guests' disks to itself: move {instance.name} cold")
     operation = _begin(tx, instance.port, Kind(body.kind))
     _place(tx, principal, instance.port, body.to)
     derive_port(tx, instance.port)
@@ -321,7 +325,7 @@ def _any(tx: Transaction, port: Port, needed: dict[str, int]) -> UUID:
     """
     zone = port.instance.zone
     exclude = frozenset({port.node_id} if port.node_id else ())
-    hosts = nodes.hosts(tx, zone)
+    hosts = [host for host in nodes.hosts(tx, zone) if _reaches_disk(port, host)]
     for candidate in scheduler.candidates(hosts, needed, exclude=exclude):
         if _locked(tx, zone, candidate.id).fits(needed) and has_addresses(tx, port, candidate.id):
             return candidate.id
@@ -338,18 +342,25 @@ def _locked(tx: Transaction, zone: str, node_id: UUID) -> scheduler.Host:
 
 
 def _named(tx: Transaction, port: Port, name: str, needed: dict[str, int]) -> UUID:
-    """Raises NodeUnknown, SameHypervisor, NodeUnsuitable, NodeFull."""
+    """Raises NodeUnknown, SameHypervisor, NodeLocalDisk, NodeUnsuitable, NodeFull."""
     node = nodes.node_by_name(tx, name)
     if node is None or node.zone != port.instance.zone or node.role != "hypervisor":
         raise NodeUnknown(f"zone {port.instance.zone} has no hypervisor {name!r}")
     if node.id == port.node_id:
         raise SameHypervisor(f"{port.instance.name} is on {name} already")
     host = _locked(tx, node.zone, node.id)
+    if not _reaches_disk(port, host):
+        raise NodeLocalDisk(f"{name} keeps its guests' disks to itself: move {port.instance.name} cold")
     if not host.schedulable:
         raise NodeUnsuitable(f"{name} is disabled or does not answer")
     if not host.fits(needed):
         raise NodeFull(f"{name} has no room for flavour {port.instance.flavor.name}")
     return node.id
+
+
+def _reaches_disk(port: Port, host: scheduler.Host) -> bool:
+    """A live move leaves the disk where it is."""
+    return host.shares_disks or port.claim is None or port.claim.kind != Kind.LIVE
 
 
 def has_addresses(tx: Transaction, port: Port, node_id: UUID) -> bool:

@@ -174,13 +174,15 @@ def evacuate(tx: Transaction, principal: Principal, node_id: UUID, expected: int
 def drain(
     tx: Transaction, principal: Principal, node_id: UUID, body: wire.NodeDrain, expected: int | None
 ) -> wire.Operation:
-    """Move every running instance of a node elsewhere. Raises NodeFenced, NodeNoRoom, NodeBusy."""
+    """Move every running instance of a node elsewhere. Raises NodeFenced, NodeLocalDisk, NodeNoRoom, NodeBusy."""
     zone, node = _hypervisor(tx, node_id, expected)
     if node.fence is not None:
         raise NodeFenced(f"{node.name} is fenced: evacuate it")
+    if LOCAL_DISK_TRAIT in node.traits:
+        raise NodeLocalDisk(f"{node.name} keeps its guests' disks to itself (trait {LOCAL_DISK_TRAIT}): move them cold")
     there = instances.on_node(tx, node.id)
     needed = [flavors.resources(port.instance.flavor) for port in there]
-    others = [host for host in nodes.hosts(tx, node.zone) if host.id != node.id]
+    others = [host for host in nodes.hosts(tx, node.zone) if host.id != node.id and host.shares_disks]
     unplaced = scheduler.unplaced(others, needed)
     if unplaced:
         raise NodeNoRoom(f"{unplaced} of {len(there)} instances of {node.name} find no room on another hypervisor")

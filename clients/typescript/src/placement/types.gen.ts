@@ -1643,6 +1643,7 @@ export type DrainNodeErrors = {
      * - `idempotency.in_flight`: The request with this Idempotency-Key is still being worked on; ask again.
      * - `placement.node.busy`: Something else is being done to the node as a whole; wait for it, or cancel it.
      * - `placement.node.fenced`: The node is fenced; unfence it first.
+     * - `placement.node.local_disk`: The node's guests have disks that no other node can read.
      * - `placement.node.no_room`: The instances of the node find no room elsewhere.
      * - `placement.node.not_hypervisor`: Only hypervisors have instances.
      *
@@ -2667,6 +2668,7 @@ export type MoveInstanceErrors = {
      * - `placement.instance.state`: The instance is not in the state this needs.
      * - `placement.node.addresses_exhausted`: No node-bound address is left on the hypervisor.
      * - `placement.node.full`: The hypervisor has not enough room; choose another, or none.
+     * - `placement.node.local_disk`: The node's guests have disks that no other node can read.
      * - `placement.node.unsuitable`: The hypervisor takes no instances now.
      *
      */
