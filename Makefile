@@ -30,6 +30,10 @@ demo: setup ## Start a cloud on this machine, tour it with real packets, and tak
 convert-demo: setup ## Take a zone off the central NAT with real packets, half-way back, and to the end (root)
 	@$(BIN)/godwit cloud convert-demo
 
+.PHONY: failure-demo
+failure-demo: setup ## Let machines fail under real packets: fence, evacuate, fail over, drain, trace (root)
+	@$(BIN)/godwit cloud failure-demo
+
 .PHONY: cloud
 cloud: setup ## Start a cloud on this machine and leave it running (root)
 	@$(BIN)/godwit cloud up

@@ -26,6 +26,11 @@ class Guest:
         return file.read_text().strip() if file.exists() else ""
 
     @property
+    def link(self) -> str:
+        """The name of its legs, on any hypervisor; see `services.netagent.render.link_of`."""
+        return f"g{self.folder.name[:12]}"
+
+    @property
     def network(self) -> Path:
         return self.folder / "net"
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -18,7 +19,7 @@ import httpx
 from alembic.util import CommandError
 from sqlalchemy.exc import SQLAlchemyError
 
-from cloud import bird, bootstrap, fabric, guests, manifest, namespaces, processes, state, teardown
+from cloud import bird, bootstrap, fabric, guests, leftovers, manifest, namespaces, processes, state, teardown
 from cloud.control import ProcessStatus, Supervision, SupervisorSilent
 from cloud.namespaces import CommandFailed, run
 from cloud.pki import ISSUER, Pki
@@ -275,6 +276,16 @@ def power(name: str, node: str, on: bool) -> None:
     else:
         cut(name, node)
         supervision.stop(mine)
+        _end_guests(current.plan.paths.guests, which)
+
+
+def _end_guests(directory: Path, node: Node) -> None:
+    """End what runs on a node that lost its power: the guests that have a leg there, and the legs."""
+    links = {line.split("@")[0] for line in run(["ip", "-n", node.namespace, "-br", "link"]).splitlines()}
+    for guest in guests.all_guests(directory):
+        if guest.link in links:
+            leftovers.end(namespaces.pids_in(guest.network), signal.SIGKILL)
+            run(["ip", "-n", node.namespace, "link", "del", guest.link])
 
 
 # --- parts of `up` ---------------------------------------------------------------------------------------------------

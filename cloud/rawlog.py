@@ -22,6 +22,7 @@ is refused. All times are CLOCK_MONOTONIC nanoseconds of one machine, which its 
 | `strays` | `c NODE PACKETS NS` | packets a hypervisor dropped so far at a guest's link, for they were another's |
 | `answerers` | `a ADDRESS NAME` | who answers there; `-`: nobody |
 | `ports` | `p GUEST STATE` | where a guest's port was in the end |
+| `traces` | `t ADDRESS SEEDED FOUND` | traced: the drift put there, the codes found; `-`: none |
 | `dump` | `d …` | one row of what a cloud holds |
 """
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:  # loading it takes longer than most commands take
 DEFAULT_NAME = "godwit"
 DEMO_NAME = "demo"
 CONVERT_DEMO_NAME = "convert"
+FAILURE_DEMO_NAME = "failures"
 
 app = typer.Typer(no_args_is_help=True, help="A whole cloud on this machine, in network namespaces. Needs root.")
 
@@ -261,6 +262,25 @@ def convert_demo(
     from cloud.conversion import demo  # not needed, and not loaded, for anything else
 
     raise typer.Exit(demo.run(name or CONVERT_DEMO_NAME, report, keep=keep))
+
+
+@app.command("failure-demo")
+def failure_demo(
+    name: Annotated[
+        str | None, typer.Option("--name", help="The cloud to start. Default: failures.", show_default=False)
+    ] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the cloud running afterwards.")] = False,
+    report: Annotated[Path, typer.Option(help="Where the figures go; the raw logs go beside it.")] = Path(
+        "build/failures.json"
+    ),
+) -> None:
+    """Let machines fail, with real packets: fence, evacuate, fail over, drain, trace.
+
+    Starts a cloud of its own, and ends with exit code 1 if anything fell short.
+    """
+    from cloud.failures import demo  # not needed, and not loaded, for anything else
+
+    raise typer.Exit(demo.run(name or FAILURE_DEMO_NAME, report, keep=keep))
 
 
 def _name(context: typer.Context, given: str | None) -> str:
