@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
@@ -15,6 +16,7 @@ from cloud.tour.customer import Customer
 from tests.e2e.conftest import Godwit, eventually
 
 WELL = 100  # addresses
+CHANGES = 5
 
 
 def codes(godwit: Godwit, address: str) -> list[str]:
@@ -66,6 +68,43 @@ def test_of_a_hundred_addresses_that_are_well_nothing_is_found(
     alarms = {address: found for address in addresses[:WELL] if (found := codes(godwit, address))}
 
     assert alarms == {}
+
+
+def test_while_addresses_come_go_and_move_nothing_is_called_drift(
+    godwit: Godwit, customer: Customer, project: str
+) -> None:
+    """Traced again and again: between the ledger's word, the kernels' and the fabric's."""
+    routed, other = (
+        customer.create(f"{project}-{n}", Mode.ROUTED, [customer.reserve("public"), customer.reserve("public-v6")])
+        for n in (1, 2)
+    )
+    nat = customer.create(f"{project}-nat", Mode.NAT, [customer.reserve("public")])
+    wandering = customer.reserve("public")
+
+    def change() -> None:
+        for _ in range(CHANGES):
+            moving = [customer.move(one) for one in (routed, nat)]
+            customer.done(customer.attach(wandering, routed))
+            customer.done(customer.move_address(wandering, routed, other))
+            customer.done(customer.detach(wandering))
+            for operation in moving:
+                customer.done(operation)
+        for turn in (customer.convert, customer.revert):
+            customer.done(turn(nat))
+
+    watched = [public_of(routed), public_of(routed, 6), public_of(nat), wandering.address]
+    seen: list[dict[str, str]] = []
+    with ThreadPoolExecutor(1) as pool:
+        changes = pool.submit(change)
+        while not changes.done():
+            for address in watched:
+                said = godwit("trace", address, "--json")
+                assert said.code == 0, said.err
+                seen += json.loads(said.out)["findings"]
+        changes.result()
+
+    assert [one for one in seen if one["nature"] == "drift"] == []
+    assert {"address.reserved", "port.claimed"} <= {one["code"] for one in seen}
 
 
 @contextmanager
