@@ -109,8 +109,10 @@ class Archives:
                     self._unpack(_Beating(spool, pulse), incoming.content)
                 incoming.settle(_copy_of(archive).model_dump_json())
                 incoming.folder.chmod(0o755)
-                disks.remove(disk.folder)  # a start that was cut short may have left one without content
                 pulse.beat()
+                if disk.exists:  # by now: another node was told to make it
+                    raise DiskExists(f"{guest} has a disk already")
+                disks.remove(disk.folder)  # a start that was cut short may have left one without content
                 incoming.folder.rename(disk.folder)
             finally:
                 disks.remove(incoming.folder)

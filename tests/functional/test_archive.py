@@ -297,6 +297,26 @@ def test_a_discard_that_is_cut_leaves_no_half_of_a_disk(tmp_path: Path, monkeypa
     assert list(disk.folder.parent.iterdir()) == []
 
 
+def test_a_restore_that_comes_late_leaves_alone_the_disk_of_a_guest_that_runs(tmp_path: Path) -> None:
+    root = f"file://{tmp_path}/store"
+    disk, url = written(tmp_path), f"{root}/a"
+    here, there = node(tmp_path, root), node(tmp_path, root, "hv-2")
+    archive = here.archive(GUEST, url, Pulse())
+    here.discard(GUEST, url)
+
+    class Overtaken(Pulse):
+        def beat(self) -> None:
+            if not disk.exists:
+                there.restore(GUEST, archive, Pulse())
+                disk.begin()
+                (disk.content / "file").write_text("written since")
+
+    with pytest.raises(DiskExists):
+        here.restore(GUEST, archive, Overtaken())
+    assert (disk.content / "file").read_text() == "written since"
+    assert [path.name for path in disk.folder.parent.iterdir()] == [GUEST]
+
+
 def test_a_restore_that_was_given_up_has_no_effect(tmp_path: Path) -> None:
     disk, url = written(tmp_path), "memory://store/a"
     here = node(tmp_path, "memory://store")

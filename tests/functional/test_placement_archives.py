@@ -188,6 +188,30 @@ def test_a_start_waits_for_the_store_and_says_so(cloud: Controller) -> None:
     assert holds(cloud, web, "hypervisor-3") == {"file": "precious"}
 
 
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_start_on_a_host_that_falls_silent_is_cancelled_and_done_elsewhere(cloud: Controller, apart: bool) -> None:
+    if apart:
+        local(cloud, "hypervisor-2")
+    web = guest(cloud)
+    cloud.act(web, "stop")
+    cloud.fleet.store_works.clear()
+    starting = cloud.act(web, "start", {"hypervisor": "hypervisor-2"})
+    assert (starting["state"], starting["steps"][-1]["name"]) == ("waiting", "restore")
+    kill(cloud, "hypervisor-2")
+    ok(cloud.post(f"/operations/{starting['id']}:cancel", None, "operator"))
+    cloud.settle()
+    assert cloud.operation(starting)["state"] == "cancelled"
+
+    cloud.fleet.store_works.set()  # its agent goes on with what it was told
+    assert cloud.act(web, "start", {"hypervisor": "hypervisor-3"})["state"] == "succeeded"
+    assert holds(cloud, web, "hypervisor-3") == {"file": "precious"}
+    (disk(cloud, web, "hypervisor-3").content / "more").write_text("since")
+    cloud.fleet["hypervisor-2"].cut = False
+    cloud.sweep()
+    assert cloud.act(web, "move", {"kind": "cold", "to": "hypervisor-2"})["state"] == "succeeded"
+    assert holds(cloud, web, "hypervisor-2") == {"file": "precious", "more": "since"}
+
+
 def test_a_start_whose_guest_may_have_run_is_cancelled_as_a_stop(cloud: Controller) -> None:
     web = guest(cloud)
     cloud.act(web, "stop")
