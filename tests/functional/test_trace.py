@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from ipaddress import IPv4Address, ip_network
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -312,6 +313,27 @@ def test_another_addresss_drift_is_none_of_this_one(cloud: Controller) -> None:
 
     assert codes(trace(cloud, four)) == ["route.missing"]
     assert codes(trace(cloud, six)) == []
+    reached = cloud.get(f"/ports/{web['port']['id']}/reachability", who="red")["addresses"]
+    assert {one["address"]: (one["inbound"], codes(one)) for one in reached} == {
+        four: (False, ["route.missing"]),
+        six: (True, []),
+    }
+
+
+def test_an_address_that_is_not_there_yet_is_not_reached(cloud: Controller) -> None:
+    """Its node answers, and has not been told."""
+    web = cloud.instance("web", mode="routed", allocate=["ipv6"])
+    fip = cloud.ledger.red.reserve()
+    cloud.ledger.red.attach(fip, {"kind": "instance", "id": web["id"]})
+    cloud.reconciler.sets.fetch("instance", UUID(web["id"]))
+
+    reached = cloud.get(f"/ports/{web['port']['id']}/reachability", who="red")["addresses"]
+
+    by_address = {one["address"]: one for one in reached}
+    assert sorted(codes(by_address[fip["address"]])) == ["address.changing", "agent.behind"]
+    assert by_address[fip["address"]]["verdict"] == "changing"
+    assert (by_address[fip["address"]]["inbound"], by_address[fip["address"]]["outbound"]) == (False, False)
+    assert by_address[public_of(web)]["inbound"] is True
 
 
 # --- states ----------------------------------------------------------------------------------------------------------

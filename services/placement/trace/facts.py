@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from ipaddress import IPv4Network, IPv6Network
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from ipaddress import IPv4Network, IPv6Network, ip_interface, ip_network
 from uuid import UUID
 
 from services.netagent import wire
@@ -64,8 +64,8 @@ class Intent:
     """What the database says of one address and of who has to do with it.
 
     `ledger` is None for an address that is bound to a node, or free; `silent`: why the ledger did not say. `private`:
-    the port's node-bound addresses of the family, beside the address. `home`: the node whose own prefix covers the
-    address, or the private one.
+    the port's node-bound addresses of the family, beside the address. `homes`: the node whose own prefix covers the
+    address, or a private one.
     """
 
     prefix: Prefix
@@ -107,6 +107,11 @@ class Intent:
             if isinstance(entry, wire.Inbound) and IPv4Network(entry.public) == self.prefix
         }
 
+    def holders(self, prefix: Prefix) -> set[UUID]:
+        """The nodes that are to get what is for a prefix: who announces it, whose own it is in, or who maps it."""
+        home = {self.homes[prefix]} if prefix in self.homes else set()
+        return {*self.announcers(prefix)} or home or {node.id for node in self.mapping() if prefix == self.prefix}
+
     def concerns(self, node: Node) -> bool:
         """Whether a node has to do with the address, rather than being asked in case."""
         return bool(node.entries) or node.behind or node.id in self.homes.values() or node.role == "edge"
@@ -133,6 +138,31 @@ class Reality:
         """The rows of a node in some tables."""
         found = self.rows.get(node)
         return (row for row in (found.rows if found else ()) if row.table in tables)
+
+    def about(self, prefixes: Collection[Prefix]) -> Reality:
+        """The same without rows of other prefixes."""
+        return replace(
+            self,
+            rows={
+                node: rows.model_copy(update={"rows": [row for row in rows.rows if _is_about(row, prefixes)]})
+                for node, rows in self.rows.items()
+            },
+        )
+
+
+def _is_about(row: wire.Row, prefixes: Collection[Prefix]) -> bool:
+    match row.table:
+        case wire.Table.LEG | wire.Table.GUARD_PORT | wire.Table.FENCE:
+            return True
+        case wire.Table.INBOUND | wire.Table.OUTBOUND | wire.Table.HOST_NAT:
+            ends = {field_of(row, "public"), field_of(row, "private")}
+            return any(str(prefix.network_address) in ends for prefix in prefixes if prefix.version == 4)
+        case wire.Table.BLACKHOLE:
+            held = ip_network(field_of(row, "prefix") or "")
+            return any(held.version == one.version and held.overlaps(one) for one in prefixes)
+        case wire.Table.GUEST_ADDRESS:
+            return ip_interface(field_of(row, "address") or "").network in prefixes
+    return prefix_of(row) in {str(prefix) for prefix in prefixes}
 
 
 def field_of(row: wire.Row, name: str) -> str | None:

@@ -255,7 +255,7 @@ def _edges(intent: Intent, reality: Reality) -> Iterator[Finding]:
 
 def _edge(intent: Intent, reality: Reality, edge: Node, prefix: Prefix, hops: Sequence[str]) -> Iterator[Finding]:
     allowed, must = expected(intent, prefix)
-    holder = ", ".join(sorted(_name(intent, reality, one) for one in allowed if _is_holder(intent, prefix, one)))
+    holder = ", ".join(sorted(_name(intent, reality, one) for one in allowed & intent.holders(prefix)))
     rightly = [hop for hop in hops if sent_to(intent, reality, hop) & allowed]
     second = [hop for hop in hops if hop not in rightly and _own_route(intent, reality, prefix, hop)]
     if len(rightly) > 1 and intent.announcers(prefix):
@@ -268,11 +268,6 @@ def _edge(intent: Intent, reality: Reality, edge: Node, prefix: Prefix, hops: Se
         yield finding("announcer.second", edge.name, text, INWARDS, about=who(intent, reality, second[0]))
     elif must and not rightly and not _withheld(reality, prefix, allowed):
         yield finding("edge.no_route", edge.name, f"{sends}; {holder} is to have {prefix}", INWARDS, about=holder)
-
-
-def _is_holder(intent: Intent, prefix: Prefix, node: UUID) -> bool:
-    mapping = {gateway.id for gateway in intent.mapping()}
-    return node in intent.announcers(prefix) or intent.homes.get(prefix) == node or node in mapping
 
 
 def sent_to(intent: Intent, reality: Reality, hop: str) -> set[UUID]:

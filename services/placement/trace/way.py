@@ -116,6 +116,8 @@ class Trace:
 
 
 def trace(intent: Intent, reality: Reality) -> Trace:
+    """Judge one address; `reality` may tell of others too."""
+    reality = reality.about({intent.prefix, *intent.private, *intent.covering})
     found = findings(intent, reality)
     inbound, outbound = (_way(intent, reality, found, direction) for direction in Direction)
     verdict = _verdict(found, inbound)
@@ -127,25 +129,26 @@ def _verdict(found: Sequence[Finding], inbound: Way) -> Verdict:
     natures = {one.nature for one in found}
     if Nature.DRIFT in natures:
         return Verdict.DIFFERS
-    if inbound.arrives is False:
+    if any(Direction.IN in one.stops for one in found):
         return Verdict.NOT_SERVED
     if Nature.UNKNOWN in natures:
         return Verdict.UNKNOWN
-    changing = {"port.claimed", "address.changing", "agent.behind", "agent.failing"}
-    return Verdict.CHANGING if changing & {one.code for one in found} else Verdict.AS_ASKED
+    if {"port.claimed", "address.changing", "agent.behind", "agent.failing"} & {one.code for one in found}:
+        return Verdict.CHANGING
+    return Verdict.AS_ASKED if inbound.arrives else Verdict.NOT_SERVED
 
 
 def _summary(found: Sequence[Finding], verdict: Verdict, inbound: Way) -> str:
     if verdict is Verdict.AS_ASKED:
         return f"as asked: {' → '.join(inbound.places)}"
-    first = next((one for one in found if one.nature is Nature.DRIFT or Direction.IN in one.stops), found[0])
+    decisive = [one for one in found if one.nature is Nature.DRIFT or Direction.IN in one.stops] or found
     said = {
         Verdict.DIFFERS: "not as asked",
         Verdict.CHANGING: "being changed",
         Verdict.NOT_SERVED: "served by nobody",
         Verdict.UNKNOWN: "not known",
     }[verdict]
-    return f"{said}: {first.place}: {first.text}"
+    return ": ".join([said, *(f"{one.place}: {one.text}" for one in decisive[:1])])
 
 
 # --- steps -----------------------------------------------------------------------------------------------------------
@@ -219,11 +222,24 @@ def _described(row: Row, fields: Mapping[str, str] | None) -> str | None:
 def _way(intent: Intent, reality: Reality, found: Sequence[Finding], direction: Direction) -> Way:
     stopped = [one.place for one in found if direction in one.stops]
     places = _in_places(intent, reality) if direction is Direction.IN else _out_places(intent)
-    if stopped or intent.port is None:
+    if stopped or intent.port is None or not _passes(intent, reality, direction):
         ends = next((number for number, place in enumerate(places) if set(place.split(", ")) & set(stopped)), None)
         return Way(tuple(places[: ends + 1] if ends is not None else places[:1]), False)
     unknown = any(one.nature is Nature.UNKNOWN and one.place != "ledger" for one in found)
     return Way(tuple(places), None if unknown else True)
+
+
+def _passes(intent: Intent, reality: Reality, direction: Direction) -> bool:
+    """Whether it is there yet: at a hypervisor's link, and inwards where an edge sends it.
+
+    Who is silent may have it.
+    """
+    table = Table.FORWARD if direction is Direction.IN else Table.GUARD_ADDRESS
+    hosts = [node.id for node in intent.of_role("hypervisor")]
+    held = any(row.seen for host in hosts for row in reality.of(host, table)) or any(h in reality.silent for h in hosts)
+    hops = [hop for routes in reality.routes.values() for hop in routes.get(intent.prefix, ())]
+    sent = any(sent_to(intent, reality, hop) & intent.holders(intent.prefix) for hop in hops)
+    return held and (sent or not reality.routes or direction is Direction.OUT)
 
 
 def _in_places(intent: Intent, reality: Reality) -> list[str]:
