@@ -107,6 +107,20 @@ def test_at_no_step_of_a_move_is_anything_called_drift(
     assert {step.partition(";")[0] for step in steps} == {"prepare", "switch", "announce", "withdraw"}
 
 
+@pytest.mark.parametrize("mode", ["nat", "routed"])
+def test_while_it_stops_and_starts_nothing_is_called_drift(
+    cloud: Controller, between: Callable[[Any], list[Any]], mode: str
+) -> None:
+    web = cloud.instance("web", mode=mode, allocate=["ipv4"])
+    found = between(web)
+
+    for verb in ("restart", "stop", "start"):
+        assert cloud.act(web, verb)["state"] == "succeeded"
+
+    assert found
+    assert {finding["nature"] for one in found for finding in one["findings"]} == {"state"}, found
+
+
 def test_at_no_step_of_a_conversion_is_anything_called_drift(
     cloud: Controller, between: Callable[[Any], list[Any]]
 ) -> None:
