@@ -30,7 +30,7 @@ from services.placement.store import archives, instances, nodes
 log = structlog.get_logger()
 
 PATIENCE_S: Final = 2.0  # a worker waits so long for transfers
-GUEST_ENDS_S: Final = 2.0  # and so long a guest's process is waited for that was told to end
+GUEST_ENDS_S: Final = 10.0  # and a transfer for a guest's process that was told to end
 AGAIN_S: Final = 0.05
 AT_ONCE: Final = 16
 
