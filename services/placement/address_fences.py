@@ -1,8 +1,8 @@
 """Fences addresses from nodes that do not withdraw them: the edges drop them from and to the node's links.
 
 Read back there, an address counts as withdrawn, so that whoever waits for it gets it though its old holder's host is
-dead, or merely out of our reach. The fence is lifted when the node has withdrawn the address itself, or is to hold it
-again.
+dead, or merely out of our reach. The fence is lifted when the node has withdrawn the address itself, or has read back
+that it holds it again.
 """
 
 from __future__ import annotations

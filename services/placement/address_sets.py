@@ -8,11 +8,11 @@ from common.db import Database, Transaction
 from common.errors import NotFound
 from services.ipam import wire as ipam_wire
 from services.ipam.client import IpamClient
-from services.placement import bells, ledger, move
+from services.placement import ledger, move
 from services.placement.desired import derive_port
 from services.placement.model import Port
 from services.placement.move import Kind
-from services.placement.store import fences, instances, nodes
+from services.placement.store import instances, nodes
 from services.placement.sync import NodeSync, pending, reachable_behind
 
 
@@ -53,8 +53,6 @@ class AddressSets:
             port = instances.port_of_target(tx, kind, target_id, lock=True)
             if port is not None:
                 store_addresses(tx, port, fetched)
-                if fences.held_again(tx, port.node_id, [address.prefix for address in port.addresses]):
-                    tx.ring(bells.ADDRESS_FENCES)
                 return port, reachable_behind(tx, [port.id])
         self._ipam.delete_target(kind, target_id)  # deleted while a worker was registering it
         return None, []

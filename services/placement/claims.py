@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from ipaddress import ip_network
 
 from common.db import Transaction
-from services.placement import bells, modes
+from services.placement import bells
 from services.placement.conversion.steps import CONVERSIONS
 from services.placement.model import Claim, Operation, Port
 from services.placement.move import Kind, Step
@@ -70,12 +71,16 @@ def turn(tx: Transaction, port: Port, into: tuple[Kind, Step], why: dict[str, st
         nodes.transfer(tx, claim.consumer, port.target_id)
         port.node_id = claim.destination_id
     else:
-        nodes.free(tx, claim.consumer)
-        if modes.MODES[port.mode].rebinds:
-            instances.free_node_addresses(tx, port, keep=back)
+        give_up(tx, port, claim)
     claim.kind, claim.step, claim.entered_at = kind, step, datetime.now(UTC)
     claim.source_id, claim.destination_id = back or claim.destination_id, back
     claim.requested = {**claim.requested, "undone": why}
     port.instance.revision += 1
     ring(tx, claim)
     tx.session.flush()
+
+
+def give_up(tx: Transaction, port: Port, of: Claim) -> None:
+    """Free what a claim holds at its destination: its capacity, and the node-bound addresses it was given there."""
+    nodes.free(tx, of.consumer)
+    instances.take_node_addresses(tx, port, [ip_network(prefix) for prefix in of.requested.get("given", ())])

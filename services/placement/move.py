@@ -106,9 +106,10 @@ class Facts:
     """What is known when a step is judged."""
 
     pending: tuple[Pending, ...] = ()
-    ledger_done: bool = False  # REGISTER, FORGET: the ledger has answered
+    ledger_done: bool = False  # REGISTER, FORGET: the ledger has answered; ABANDON ends with that, at no further step
     converged: bool = False  # ANNOUNCE: the edge's kernel sends every announced address to the destination
     silent: str | None = None  # what came instead of an answer to these two
+    fenced: str | None = None  # the destination, if it is held apart: nobody waits for it, so nobody may go there
     disk: Wait | None = DISK_ASKED  # ARCHIVE, DISCARD, RESTORE: why that is not done; None: it is
 
 
@@ -143,24 +144,33 @@ def undone(kind: Kind, step: Step) -> tuple[Kind, Step] | None:
     return None
 
 
-def is_redirected(kind: Kind, step: Step) -> bool:
-    """Whether a change whose destination dies goes on to another: nothing of the port has been there yet."""
-    return kind in {Kind.START, Kind.COLD} and (step in OF_DISK or step is Step.WITHDRAW)
+def redirected(kind: Kind, step: Step) -> Step | None:
+    """Where a change whose destination dies goes on, to another; None: it does not.
+
+    It has no source by then that would have to be told. Once its guest may have run, it is prepared anew.
+    """
+    if kind not in {Kind.CREATE, Kind.START, Kind.COLD, Kind.EVACUATE} or step is Step.ABANDON:
+        return None
+    return Step.PREPARE if step is Step.ANNOUNCE else step
 
 
 def _waiting(step: Step, facts: Facts) -> Wait | None:
-    if step in OF_LEDGER:
+    if step in OF_LEDGER or step is Step.ABANDON:
         if facts.ledger_done:
             return None
         return Wait("ledger.waits", facts.silent or "the ledger has not answered", "the ledger takes the request")
+    if facts.fenced and step in {Step.PREPARE, Step.SWITCH}:
+        return Wait("node.fenced", f"{facts.fenced} is fenced", f"{facts.fenced} is evacuated, or let in")
     if facts.pending:
         return unrealized(facts.pending)
-    if step is Step.ANNOUNCE and not facts.converged:
-        if facts.silent:
-            return Wait("edge.unreachable", facts.silent, "the edge's agent answers again")
-        text = "the edge does not yet send the addresses to the new hypervisor"
-        return Wait("fabric.converging", text, "BGP converges")
-    return None
+    return _diverging(facts) if step is Step.ANNOUNCE and not facts.converged else None
+
+
+def _diverging(facts: Facts) -> Wait:
+    if facts.silent:
+        return Wait("edge.unreachable", facts.silent, "the edge's agent answers again")
+    text = "the edge does not yet send the addresses to the new hypervisor"
+    return Wait("fabric.converging", text, "BGP converges")
 
 
 BEING_CREATED = Wait("instance.creating", "the instance is being created", "its creation ends")

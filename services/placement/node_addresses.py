@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network, ip_interface, ip_network
+from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network, ip_network
 
 Prefix = IPv4Network | IPv6Network
 Interface = IPv4Interface | IPv6Interface
@@ -26,4 +26,6 @@ def lowest_free(within: Prefix, taken: Iterable[Prefix]) -> Prefix | None:
 
 def host_of(prefix: Prefix) -> Interface:
     """What the guest configures: the address itself, or the first of a /64."""
-    return ip_interface((prefix.network_address + (1 if prefix.version == 6 else 0), prefix.prefixlen))
+    if isinstance(prefix, IPv4Network):
+        return IPv4Interface((prefix.network_address, prefix.prefixlen))
+    return IPv6Interface((prefix.network_address + 1, prefix.prefixlen))

@@ -145,6 +145,8 @@ class Progress:
         ports = [port for port in instances.ports(tx, list(judged), lock=True) if passage_of(port.claim) is not None]
         of_claims = operations.named(tx, [_claim(port).operation_id for port in ports])
         behind = entries.pending(tx, [port.id for port in ports])
+        destinations = {node for port in ports if (node := _claim(port).destination_id)}
+        fenced = {node.id: node.name for node in nodes.by_id(tx, destinations) if node.fence}
         reached: dict[UUID, Step] = {}
         changed = []
         for port in ports:
@@ -160,7 +162,8 @@ class Progress:
                 continue
             if isinstance(outcome, Done) and outcome.archive is not None:
                 self._leave(tx, port, claim, outcome.archive)
-            facts = replace(outside[port.id], pending=describe(behind[port.id]))
+            apart = fenced.get(claim.destination_id) if claim.destination_id else None
+            facts = replace(outside[port.id], pending=describe(behind[port.id]), fenced=apart)
             match move.next_step(Kind(claim.kind), Step(claim.step), facts):
                 case Advance(step):
                     reached[port.id] = step

@@ -17,7 +17,7 @@ from services.placement.agents import Agents
 from services.placement.errors import WithdrawBudget
 from services.placement.model import Node
 from services.placement.move import Pending
-from services.placement.store import entries, instances, nodes
+from services.placement.store import entries, fences, instances, nodes
 
 log = structlog.get_logger()
 
@@ -67,6 +67,8 @@ class NodeSync:
             return self._unsynced(node_id, error)
         with self._db.transaction() as tx:
             owners = entries.confirm(tx, batch, realized)
+            if owners and fences.of_node(tx, node_id):
+                tx.ring(bells.ADDRESS_FENCES)  # one of them may have outlived its cause
         if owners is not None:
             return owners
         log.warning("node.differs", node=str(node_id), sent_whole=isinstance(batch.message, Snapshot))

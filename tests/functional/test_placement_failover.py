@@ -265,6 +265,27 @@ def test_who_gets_the_address_back_is_no_longer_fenced_from_it(cloud: Controller
     assert apart(cloud) == set()
 
 
+def test_an_address_that_another_guest_of_the_silent_host_gets_stays_fenced_until_the_host_knows(
+    cloud: Controller,
+) -> None:
+    one, two, _ = instances_of(cloud)
+    cloud.act(two, "move", {"to": "hypervisor-1"})
+    fip = guarded(cloud, one, two)
+    silent = cloud.fleet["hypervisor-1"]
+    silent.cut = True
+    cloud.hear()
+    ok(cloud.ledger.red.post(f"/flexible-ips/{fip['id']}:failover", {}))
+    cloud.sweep()
+    cloud.sweep()
+    assert cloud.ledger.red.fip(fip["id"])["attachment"]["target"] == target(two)
+    assert apart(cloud) == {(f"{fip['address']}/32", "172.31.21.2")}, "its kernel still takes it to the first"
+
+    silent.cut = False
+    cloud.sweep()
+    assert holder(cloud, fip) == two["id"]
+    assert apart(cloud) == set()
+
+
 def test_the_best_that_runs_is_chosen() -> None:
     one, two, three = [("instance", UUID(int=number)) for number in range(3)]
     assert choose([one, two, three], one, {one, two, three}) == two

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dataplane.entries import Fence
+from dataplane.entries import Fence, Forward
 from tests.functional.controller import Controller, running
 from tests.functional.ledger import Ledger, ok, problem
 
@@ -149,6 +149,63 @@ def test_an_evacuation_preempts_the_move_that_was_under_way(cloud: Controller) -
     assert (preempted["state"], preempted["error"]["code"]) == ("failed", "placement.operation.preempted")
 
 
+def test_nobody_goes_to_a_host_that_is_fenced_and_an_instance_on_its_way_stays_where_it_is(cloud: Controller) -> None:
+    web = cloud.instance("web", who="operator", allocate=["ipv4"], hypervisor="hypervisor-1")
+    operation = ok(cloud.post(f"/instances/{web['id']}:move", {"to": "hypervisor-3"}, "operator"))
+    kill(cloud, "hypervisor-3")
+    do(cloud, "hypervisor-3", "fence", EVIDENCE)
+    assert cloud.operation(operation)["waiting_for"]["code"] == "node.fenced"
+    assert do(cloud, "hypervisor-3", "evacuate")["state"] == "succeeded"
+    shown = cloud.show(web)
+    assert (shown["state"], shown["hypervisor"]) == ("running", "hypervisor-1")
+    assert cloud.operation(operation)["error"]["code"] == "placement.operation.preempted"
+    (prefix,) = addresses(cloud)["web"]
+    assert cloud.holders(prefix) == {"hypervisor-1": 1}
+
+
+def test_an_instance_whose_host_dies_while_it_is_made_is_made_elsewhere(cloud: Controller) -> None:
+    body = {"name": "web", "zone": "zone-a", "flavor": "small", "allocate": ["ipv4"], "hypervisor": "hypervisor-1"}
+    operation = ok(cloud.post("/instances", body, "operator"))
+    kill(cloud, "hypervisor-1")
+    do(cloud, "hypervisor-1", "fence", EVIDENCE)
+    assert do(cloud, "hypervisor-1", "evacuate")["state"] == "succeeded"
+    assert cloud.operation(operation)["state"] == "succeeded"
+    assert instances_on(cloud, "hypervisor-1") == set()
+    assert len(addresses(cloud)["web"]) == 1
+
+
+def test_a_node_that_is_let_in_is_waited_for_again(cloud: Controller) -> None:
+    """It may be heard as soon as the edge is told, though nobody knows yet that the edge did it."""
+    web = cloud.instance("web")
+    assert web["hypervisor"] == "hypervisor-1"
+    attached = cloud.ledger.red.reserve()
+    cloud.ledger.red.attach(attached, {"kind": "instance", "id": web["id"]})
+    cloud.settle()
+    do(cloud, "hypervisor-1", "fence", EVIDENCE)
+    cloud.fleet["edge"].cut = True
+    waits = do(cloud, "hypervisor-1", "unfence")
+    assert waits["waiting_for"]["code"] == "node.edges"
+    kill(cloud, "hypervisor-1")
+    fip = cloud.ledger.red.fip(attached["id"])
+    ok(cloud.ledger.red.post(f"/flexible-ips/{fip['id']}:detach", {}))
+    cloud.settle()
+    assert cloud.ledger.red.fip(fip["id"])["state"] == "detaching"
+
+
+def test_an_address_of_a_node_is_not_given_again_while_its_kernel_may_hold_it(cloud: Controller) -> None:
+    web = cloud.instance("web", who="operator", mode="nat", hypervisor="hypervisor-1")
+    cloud.fleet["hypervisor-1"].cut = True
+    operation = ok(cloud.post(f"/instances/{web['id']}:move", {"to": "hypervisor-2"}, "operator"))
+    cloud.settle()
+    held = {str(row.prefix) for row in cloud.fleet["hypervisor-2"].kernel.table(Forward).values()}
+    assert held
+    ok(cloud.post(f"/operations/{operation['id']}:cancel", None, "operator"))
+    body = {"name": "other", "zone": "zone-a", "flavor": "small", "mode": "nat", "hypervisor": "hypervisor-2"}
+    made = ok(cloud.post("/instances", body, "operator"))
+    other = cloud.get(made["resource"].removeprefix("/placement/v1"))
+    assert held.isdisjoint(address["prefix"] for address in other["port"]["addresses"])
+
+
 def test_a_dead_gateway_that_is_fenced_holds_up_nothing(cloud: Controller) -> None:
     kill(cloud, "gateway-2")
     operation = ok(cloud.post("/instances", {"name": "a", "zone": "zone-a", "flavor": "small", "mode": "nat"}))
@@ -202,6 +259,19 @@ def test_a_move_is_cancelled_before_the_switch(cloud: Controller) -> None:
     assert node(cloud, "hypervisor-2")["used"]["VCPU"] == 0
     again = cloud.post(f"/operations/{operation['id']}:cancel", None, "operator")
     assert problem(again) == (409, "placement.operation.fixed")
+
+
+def test_a_move_that_is_cancelled_leaves_the_address_that_once_went_along(cloud: Controller) -> None:
+    web = cloud.instance("web", who="operator", mode="nat", hypervisor="hypervisor-1")
+    cloud.act(web, "convert")
+    cloud.act(web, "move", {"to": "hypervisor-2"})
+    cloud.act(web, "revert")
+    before = cloud.show(web)["port"]["addresses"]
+    operation = ok(cloud.post(f"/instances/{web['id']}:move", {"to": "hypervisor-1"}, "operator"))
+    assert len(cloud.show(web)["port"]["addresses"]) > len(before)
+    ok(cloud.post(f"/operations/{operation['id']}:cancel", None, "operator"))
+    cloud.settle()
+    assert cloud.show(web)["port"]["addresses"] == before
 
 
 def test_a_conversion_that_is_cancelled_walks_back(cloud: Controller) -> None:

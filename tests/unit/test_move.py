@@ -18,9 +18,9 @@ from services.placement.move import (
     Step,
     Wait,
     first_step,
-    is_redirected,
     next_step,
     progress,
+    redirected,
     seats,
     undone,
 )
@@ -143,15 +143,29 @@ def _left(kind: Kind, step: Step) -> tuple[Step, ...]:
     return PATHS[kind][PATHS[kind].index(step) :]
 
 
-def test_only_what_has_touched_no_destination_is_sent_to_another() -> None:
+def test_what_is_sent_to_another_destination_is_prepared_there() -> None:
     for kind, path in PATHS.items():
-        for step in path:
-            if is_redirected(kind, step):
-                assert seats(None, Passage(kind, step, SOURCE, DESTINATION)) == ()
-                assert Step.PREPARE in _left(kind, step)
+        for step in path[:-1]:
+            again = redirected(kind, step)
+            if again is not None:
+                assert Step.PREPARE in _left(kind, again)
+                assert path.index(again) <= path.index(step)
+            else:
+                assert kind not in {Kind.CREATE, Kind.START, Kind.COLD, Kind.EVACUATE}
 
 
 @pytest.mark.parametrize("kind", [Kind.STOP, Kind.DELETE])
 def test_a_stopping_instance_has_no_seat(kind: Kind) -> None:
     assert seats(SOURCE, at(kind, Step.WITHDRAW)) == ()
     assert seats(None, None) == ()
+
+
+@pytest.mark.parametrize("step", [Step.PREPARE, Step.SWITCH])
+def test_nobody_goes_where_nobody_waits_for(step: Step) -> None:
+    decision = next_step(Kind.LIVE, step, Facts(fenced="hypervisor-2"))
+    assert isinstance(decision, Wait)
+    assert decision.code == "node.fenced"
+
+
+def test_a_creation_that_is_abandoned_waits_for_the_ledger() -> None:
+    assert isinstance(next_step(Kind.CREATE, Step.ABANDON, Facts(silent="no answer")), Wait)

@@ -10,11 +10,13 @@ from common.db import Transaction
 from services.placement import claims, modes, scheduler
 from services.placement.conversion.phases import PortState
 from services.placement.conversion.steps import CONVERSIONS, Stage
-from services.placement.model import Claim, Node, Port
-from services.placement.move import Kind, Step, first_step, is_redirected
+from services.placement.desired import passage_of
+from services.placement.fleet import steps
+from services.placement.model import Node, Port
+from services.placement.move import Kind, Step, first_step, redirected
 from services.placement.products import instance as product
 from services.placement.service import flavors
-from services.placement.store import conversions, instances, nodes, operations
+from services.placement.store import conversions, nodes, operations
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +46,22 @@ def begin(tx: Transaction, ports: Sequence[Port], kind: Kind, away_from: Node, w
         if port.claim is None:
             claims.claim(tx, port, kind, first_step(kind), wave=wave)
         else:
-            _let_go(tx, port, port.claim)
+            claims.give_up(tx, port, port.claim)
+            port.claim.step = redirected(Kind(port.claim.kind), Step(port.claim.step)) or port.claim.step
             claims.ring(tx, port.claim)
         product.hold(tx, port, chosen.id)
         moving.append(port)
     return Placed(moving, homeless)
 
 
-def preempt(tx: Transaction, port: Port, because: str) -> None:
-    """End whatever is changing a locked port, in favour of an evacuation: it stays what it is in effect."""
-    claim = port.claim
+def preempt(tx: Transaction, port: Port, dead: UUID, because: str) -> bool:
+    """End whatever is changing a locked port, in favour of an evacuation: it stays what it is in effect.
+
+    Whether it is to be started elsewhere: one that was on its way to the node that is dead goes on where it was.
+    """
+    claim, passage = port.claim, passage_of(port.claim)
     if claim is None:
-        return
+        return True
     operation = operations.get(tx, claim.operation_id, lock=True)
     if operation is not None:
         operation.fail("placement.operation.preempted", because)
@@ -64,32 +70,18 @@ def preempt(tx: Transaction, port: Port, because: str) -> None:
         row = conversions.row_of_port(tx, port.id)
         if row is not None:
             row.state = PortState.WAITING
-    _let_go(tx, port, claim)
+    claims.give_up(tx, port, claim)
     tx.session.delete(claim)
     port.claim = None
     tx.session.flush()
-
-
-def _let_go(tx: Transaction, port: Port, claim: Claim) -> None:
-    """Free what a claim holds of its destination."""
-    nodes.free(tx, claim.consumer)
-    if claim.destination_id is not None and claim.destination_id != port.node_id and modes.MODES[port.mode].rebinds:
-        instances.free_node_addresses(tx, port, keep=port.node_id)
+    return port.node_id == dead or not steps.stays(passage)
 
 
 def must_leave(port: Port, node_id: UUID) -> bool:
-    """Whether a port is still to be moved away from a node that is dead."""
-    claim = port.claim
-    if claim is None:
-        return port.node_id == node_id
-    if claim.kind == Kind.DELETE:  # its withdrawal counts as read back
-        return False
-    return claim.destination_id == node_id or (port.node_id == node_id and claim.kind != Kind.EVACUATE)
+    """`steps.must_leave` of a port."""
+    return steps.must_leave(node_id, port.node_id, passage_of(port.claim))
 
 
 def goes_elsewhere(port: Port, node_id: UUID) -> bool:
     """Whether what is changing a port needs but another destination when that node is dead."""
-    claim = port.claim
-    if claim is None or claim.kind in CONVERSIONS or port.node_id == node_id:
-        return False
-    return is_redirected(Kind(claim.kind), Step(claim.step))
+    return steps.goes_elsewhere(node_id, port.node_id, passage_of(port.claim))

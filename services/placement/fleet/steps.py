@@ -6,6 +6,9 @@ import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
+
+from services.placement.move import Kind, Passage, Step, redirected
 
 
 class Work(enum.StrEnum):
@@ -95,6 +98,31 @@ def _empty(work: Work, facts: Facts) -> Decision:
     if waiting > 0 and room > 0:
         return Move(min(waiting, room))
     return Wait("node.moves", f"{facts.moving} instances are on their way", "their moves end")
+
+
+def must_leave(node: UUID, bound: UUID | None, passage: Passage | None) -> bool:
+    """Whether a port is still to be moved away from `node`, which is dead. A conversion has no passage.
+
+    What is deleted need not: its withdrawal counts as read back. Nor need a guest that was seen to have arrived
+    elsewhere: its move goes on.
+    """
+    if passage is None:
+        return bound == node
+    if passage.kind is Kind.DELETE or passage.step is Step.ABANDON:
+        return False
+    arrived = passage.kind is Kind.LIVE and passage.step in {Step.ANNOUNCE, Step.WITHDRAW}
+    leaving = bound == node and passage.kind is not Kind.EVACUATE and not arrived
+    return leaving or passage.destination == node
+
+
+def goes_elsewhere(node: UUID, bound: UUID | None, passage: Passage | None) -> bool:
+    """Whether a change of a port that must leave needs but another destination."""
+    return passage is not None and bound != node and redirected(passage.kind, passage.step) is not None
+
+
+def stays(passage: Passage | None) -> bool:
+    """Whether an instance whose destination died goes on at its source, which still holds everything of it."""
+    return passage is not None and passage.kind is Kind.LIVE and passage.step is not Step.WITHDRAW
 
 
 def homeless(names: Sequence[str]) -> Wait:

@@ -47,7 +47,7 @@ class NodeWorks:
                     operation.wait(wait.code, wait.text, wait.unblock)
                     return False
                 case LetIn():
-                    node.fence = None
+                    node.fence = node.fenced_at = None  # from now on it may be heard: it is waited for again
                     tx.session.flush()
                     _derive(tx, node, operation)
                     return True
@@ -66,15 +66,20 @@ class NodeWorks:
         evacuates = work.kind == Work.EVACUATE
         due = [port for port in there if (placing.must_leave(port, node.id) if evacuates else port.claim is None)]
         due = due[:count]
+        leaving = due
         if evacuates:
-            for port in (port for port in due if not placing.goes_elsewhere(port, node.id)):
-                placing.preempt(tx, port, f"{node.name} is fenced, and evacuated")
-        placed = placing.begin(tx, due, Kind.EVACUATE if evacuates else Kind.LIVE, node, operation.id)
-        derive_ports(tx, [*placed.moving, *placed.homeless])
+            because = f"{node.name} is fenced, and evacuated"
+            leaving = [
+                port
+                for port in due
+                if placing.goes_elsewhere(port, node.id) or placing.preempt(tx, port, node.id, because)
+            ]
+        placed = placing.begin(tx, leaving, Kind.EVACUATE if evacuates else Kind.LIVE, node, operation.id)
+        derive_ports(tx, due)
         if placed.homeless:
             wait = steps.homeless([port.instance.name for port in placed.homeless])
             operation.wait(wait.code, wait.text, wait.unblock)
-        return bool(placed.moving) and not placed.homeless
+        return bool(due) and not placed.homeless
 
 
 def _there(tx: Transaction, node: Node, work: Work) -> list[Port]:
@@ -122,8 +127,6 @@ def _finish(tx: Transaction, node: Node, work: Work, operation: Operation) -> se
         case Work.FENCE:
             node.fenced_at = datetime.now(UTC)
             concerned = entries.owners_waiting(tx, node.id)
-        case Work.UNFENCE:
-            node.fenced_at = None
         case Work.DRAIN:
             node.admin_state = "drained"
     node.revision += 1

@@ -43,7 +43,7 @@ from services.placement.node_addresses import lowest_free
 from services.placement.service import flavors
 from services.placement.service.operations import operation_wire, project_of
 from services.placement.snapshot import PortFacts
-from services.placement.store import archives, conversions, instances, nodes, operations
+from services.placement.store import archives, conversions, entries, instances, nodes, operations
 
 KIND = "instance"
 NODE_NAMES = re.compile(r"^(z\d+-)?(internet|edge|control|(gateway|hypervisor)-\d+)$")
@@ -312,9 +312,11 @@ def hold(tx: Transaction, port: Port, node_id: UUID) -> None:
     """A node becomes the destination of a port's claim, which holds its capacity and node-bound addresses there."""
     assert port.claim is not None  # noqa: S101  it is what holds them
     nodes.allocate(tx, port.claim.consumer, node_id, port.instance.project, flavors.resources(port.instance.flavor))
-    for prefix in _node_addresses(tx, port, node_id):
+    given = _node_addresses(tx, port, node_id)
+    for prefix in given:
         instances.give_node_address(tx, port, node_id, prefix)
     port.claim.destination_id = node_id
+    port.claim.requested = {**port.claim.requested, "given": [str(prefix) for prefix in given]}
     tx.session.flush()
 
 
@@ -384,7 +386,8 @@ def _node_addresses(tx: Transaction, port: Port, node_id: UUID) -> list[Prefix]:
     for within in (node.private_prefix, node.legacy_prefix):
         if within is None or within.version in kept:
             continue
-        prefix = lowest_free(within, instances.addresses_within(tx, port.instance.zone, within))
+        taken = instances.addresses_within(tx, port.instance.zone, within)
+        prefix = lowest_free(within, taken + entries.withdrawing(tx, node_id, within.version))
         if prefix is None:
             raise PrefixExhausted(f"no address is left in {within}")
         found.append(prefix)

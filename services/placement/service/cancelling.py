@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from common.auth import Principal
 from common.db import Transaction
-from services.placement import bells, claims, modes, move, wire
+from services.placement import bells, claims, move, wire
 from services.placement.conversion.steps import CONVERT, REVERT
 from services.placement.desired import derive_port
 from services.placement.errors import OperationFixed, OperationUnknown
@@ -52,9 +52,7 @@ def _cancel_claim(tx: Transaction, operation: Operation, claim: Claim) -> None:
         return
     if claim.kind != Kind.LIVE or claim.step != Step.PREPARE:
         raise OperationFixed(f"a {claim.kind} at its step {claim.step!r} is past the point of no return")
-    nodes.free(tx, claim.consumer)
-    if modes.MODES[port.mode].rebinds:
-        instances.free_node_addresses(tx, port, keep=port.node_id)
+    claims.give_up(tx, port, claim)
     tx.session.delete(claim)
     port.claim = None
     port.instance.revision += 1

@@ -19,7 +19,7 @@ from services.netagent import wire
 from services.placement import budgets
 from services.placement.errors import WithdrawBudget
 from services.placement.model import AddressFence, Incarnation, Node, NodeEntry, Withdrawal, now
-from services.placement.snapshot import Entries
+from services.placement.snapshot import Entries, Prefix
 from services.placement.store.nodes import up
 
 CHUNK = 1000  # rows named in one statement: it takes 65,535 parameters
@@ -333,6 +333,13 @@ def pending(tx: Transaction, owners: Sequence[UUID]) -> dict[UUID, Behind]:
         for owner, node, failure in tx.session.execute(query):
             found[owner].append((node, failure))
     return found
+
+
+def withdrawing(tx: Transaction, node_id: UUID, version: int) -> list[Prefix]:
+    """The addresses of an IP version that leave a node, and that its kernel may still hold."""
+    leaving = select(NodeEntry.key).where(NodeEntry.node_id == node_id, NodeEntry.kind == int(wire.Kind.ADDRESS))
+    found = [wire.unpack_prefix(key) for key in tx.session.scalars(leaving.where(NodeEntry.removed))]
+    return [prefix for prefix in found if prefix.version == version]
 
 
 def checking(tx: Transaction) -> list[UUID]:

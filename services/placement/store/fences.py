@@ -10,9 +10,11 @@ from sqlalchemy.orm import aliased
 
 from common.db import Transaction
 from services.netagent import wire
-from services.placement.model import AddressFence, Node, NodeEntry, Prefix
+from services.placement.model import AddressFence, Node, NodeEntry
 
 ADDRESS, PORT = int(wire.Kind.ADDRESS), int(wire.Kind.PORT)
+LATE = or_(NodeEntry.generation > Node.applied_generation, NodeEntry.failure.is_not(None))
+"""What its node has not read back."""
 
 
 def unwithdrawn(tx: Transaction) -> list[tuple[NodeEntry, Node]]:
@@ -22,9 +24,8 @@ def unwithdrawn(tx: Transaction) -> list[tuple[NodeEntry, Node]]:
         port.node_id == NodeEntry.node_id, port.owner == NodeEntry.owner, port.kind == PORT, ~port.removed
     )
     fenced = exists().where(AddressFence.node_id == NodeEntry.node_id, AddressFence.key == NodeEntry.key)
-    late = or_(NodeEntry.generation > Node.applied_generation, NodeEntry.failure.is_not(None))
     query = select(NodeEntry, Node).join(Node, NodeEntry.node_id == Node.id)
-    query = query.where(NodeEntry.kind == ADDRESS, NodeEntry.removed, late, Node.fenced_at.is_(None), stays, ~fenced)
+    query = query.where(NodeEntry.kind == ADDRESS, NodeEntry.removed, LATE, Node.fenced_at.is_(None), stays, ~fenced)
     return [(entry, node) for entry, node in tx.session.execute(query)]
 
 
@@ -42,14 +43,17 @@ def add(tx: Transaction, entry: NodeEntry) -> AddressFence:
 
 
 def outlived(tx: Transaction, among: Collection[AddressFence]) -> list[AddressFence]:
-    """Those whose address its node has withdrawn, or is to hold again."""
-    left = select(NodeEntry.node_id, NodeEntry.key).where(NodeEntry.kind == ADDRESS, NodeEntry.removed)
+    """Those whose address its node has withdrawn, or has read back that it holds again.
+
+    Not before: until then its kernel may hold it for a port that the address has left.
+    """
     nodes = {fence.node_id for fence in among}
-    still = {(row.node_id, row.key) for row in tx.session.execute(left.where(NodeEntry.node_id.in_(nodes)))}
+    late = select(NodeEntry.node_id, NodeEntry.key).join(Node, NodeEntry.node_id == Node.id)
+    late = late.where(NodeEntry.kind == ADDRESS, LATE, NodeEntry.node_id.in_(nodes))
+    still = {(row.node_id, row.key) for row in tx.session.execute(late)}
     return [fence for fence in among if (fence.node_id, fence.key) not in still]
 
 
-def held_again(tx: Transaction, node_id: UUID | None, prefixes: Collection[Prefix]) -> bool:
-    """Whether one of `prefixes` is fenced from a node."""
-    keys = [wire.pack_prefix(prefix) for prefix in prefixes]
-    return bool(tx.session.scalar(select(exists().where(AddressFence.node_id == node_id, AddressFence.key.in_(keys)))))
+def of_node(tx: Transaction, node_id: UUID) -> bool:
+    """Whether an address is fenced from a node."""
+    return bool(tx.session.scalar(select(exists().where(AddressFence.node_id == node_id))))

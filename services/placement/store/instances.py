@@ -191,6 +191,13 @@ def free_node_addresses(tx: Transaction, of: Port, keep: UUID | None = None) -> 
     tx.session.expire(of, ["node_addresses"])
 
 
+def take_node_addresses(tx: Transaction, of: Port, prefixes: Sequence[Prefix]) -> None:
+    """Free these node-bound addresses of the port, except what is being carried over."""
+    query = delete(NodeAddress).where(NodeAddress.port_id == of.id, ~NodeAddress.carried)
+    tx.session.execute(query.where(NodeAddress.prefix.in_(prefixes)))
+    tx.session.expire(of, ["node_addresses"])
+
+
 def remove(tx: Transaction, instance: Instance) -> None:
     """Delete an instance with its port. Node-bound addresses go first: the ORM cannot sort keys of both families.
 
