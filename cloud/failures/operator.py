@@ -24,6 +24,7 @@ from godwit_client.placement.api.nodes import (
     undrain_node,
     unfence_node,
 )
+from godwit_client.placement.api.operations import get_operation
 from godwit_client.placement.api.traces import trace_address
 from godwit_client.placement.models import Instance, Operation
 
@@ -59,6 +60,11 @@ class OnCall:
     def node(self, name: str) -> placement.Node:
         found = every(lambda cursor: answer(list_nodes.sync_detailed(client=self._placement, cursor=cursor, name=name)))
         return next(node for node in found if node.name == name)
+
+    def waits_for(self, operation: Operation) -> str | None:
+        """The code of what it waits for."""
+        now = answer(get_operation.sync_detailed(operation.id, client=self._placement))
+        return now.waiting_for.code if now.waiting_for else None
 
     def drifts(self, address: str) -> list[str]:
         """The codes by which a trace names what is not as asked for."""
