@@ -79,8 +79,8 @@ test: setup node ## Run every test: unit, functional, simulation; kernel and end
 
 SEEDS ?= 200
 .PHONY: simulate
-simulate: setup ## Play SEEDS=200 seeds of the simulation, from START=0, on one core
-	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --start $(or $(START),0)
+simulate: setup ## Play SEEDS=200 seeds of the simulation, from START=0, on all cores
+	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --start $(or $(START),0) --jobs $$(nproc)
 
 .PHONY: bench-convert
 bench-convert: setup ## Convert zones at scale, simulated and by the real controller, into docs/bench/convert.json (root)

@@ -41,6 +41,8 @@ class Agent:
         self.kernel = memory.Kernel(name, world)
         self.checkpoint = MemoryCheckpoint()
         self.disturbed = False
+        self.written: list[Entry] = []  # since somebody looked
+        self.overhauled = True  # by another hand, or by a power cut, since then
         self.lost_legs = False  # a leaving leg that went is made anew as leaving, and its guest hears nobody
         self.refuses: Callable[[Entry], bool] | None = None
         self.dies_at: type[Entry] | None = None  # at the first write to that table
@@ -74,7 +76,7 @@ class Agent:
     def reboot(self) -> None:
         """Power off: the kernel's rows are gone, the checkpoint is not."""
         self.kill()
-        self.disturbed = self.lost_legs = True
+        self.disturbed = self.lost_legs = self.overhauled = True
         for link in list(self.kernel.table(Leg)):
             self.kernel.remove(Leg, link)
         self.kernel.rows.clear()
@@ -97,7 +99,8 @@ class Agent:
             self.dies_at, self.disturbed = None, True
             raise Silence from None
         finally:
-            self._touched(self)
+            if self.written:
+                self._touched(self)
 
     # --- what is asked of it -----------------------------------------------------------------------------------------
 
@@ -122,9 +125,14 @@ class Agent:
             if self._alive(process.verify):
                 self._alive(lambda: process.repair(tell=False))
             elif self.refuses is None and self.dies_at is None and self.checkpoint.load() is not None:
-                self.disturbed = False  # one that was told nothing yet finds nothing wrong
+                self._in_peace()  # one that was told nothing yet finds nothing wrong
         except Silence:
             return
+
+    def _in_peace(self) -> None:
+        if self.disturbed:
+            self.disturbed, self.overhauled = False, True
+            self._touched(self)
 
     def sound(self) -> bool:
         """Whether its kernel holds what it was told, and nothing else of ours."""
@@ -137,10 +145,11 @@ class Agent:
             raise Died
         if self.refuses is not None and self.refuses(entry):
             raise DriverError("route.refused", "the kernel refuses")
+        self.written.append(entry)
 
     def alter(self, random: Random) -> str:
         """Another hand takes a row of ours away, or adds one that bears our mark; the table it did it to."""
-        self.disturbed = True
+        self.disturbed = self.overhauled = True
         tables = sorted((of for of, rows in self.kernel.rows.items() if rows), key=lambda of: str(of.__name__))
         if not tables or random.random() < 0.25:
             number = random.randrange(STRAY.num_addresses)

@@ -6,20 +6,33 @@ Each follows the production task of the same name step by step (`sync`, `address
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from ipaddress import ip_interface
 from typing import Any
 from uuid import UUID
 
 from common.errors import Conflict, DomainError, Invalid, NotFound, Unavailable
 from services.netagent.errors import BaseMismatch, StaleGeneration
-from services.netagent.wire import Snapshot, State
+from services.netagent.wire import HealthCheck, Snapshot, State
 from services.placement import bells, modes, snapshot
-from services.placement.conversion.steps import Stage
+from services.placement.conversion.steps import Path, Stage
+from services.placement.edges import EdgeView
 from services.placement.errors import LedgerUnavailable
-from services.placement.move import Advance, Facts, Kind, Pending, Step, announcer, rebinds_to, unrealized
+from services.placement.move import (
+    AT_HOME,
+    OF_DISK,
+    OF_LEDGER,
+    Advance,
+    Facts,
+    Kind,
+    Pending,
+    Step,
+    Wait,
+    announcer,
+    rebinds_to,
+    unrealized,
+)
 from services.placement.poller import DIFFERENT_POLLS, is_resync_due
 from services.placement.snapshot import (
     UNANNOUNCED,
@@ -36,15 +49,22 @@ from tests.simulation.engine import Engine
 from tests.simulation.fabric import Fabric
 from tests.simulation.ledger import AddressSet, Ledger
 from tests.simulation.network import LEDGER, Network
-from tests.simulation.rows import Address, Claim, ConversionClaim, Node, Port, Rows
+from tests.simulation.rows import Address, Claim, ConversionClaim, Node, Port, Rows, passage_of
 from tests.simulation.workers import Call, Commit, Gather, Task, Workers
 
 COMMIT = Commit()
+EVERY = ("every",)
 TIMEOUT_S, POLL_S, SWEEP_S = 5.0, 1.0, 5.0
 WAIT_FOR_THE_FABRIC = {Stage.ANNOUNCED, Stage.PREPARED}
 
 Edge = tuple[str, str, str]
 """A kind of change, where it was, and what followed: another step, or the code of what it waits for."""
+
+
+def _checks(port: Port, path: Path | None) -> list[HealthCheck]:
+    asked = [(address.host, address.health_check) for address in port.addresses if address.health_check is not None]
+    found = [snapshot.health_check(port.id, path, host, spec) for host, spec in asked]
+    return [check for check in found if check is not None]
 
 
 @dataclass
@@ -63,7 +83,7 @@ class Controller:
 
     def __post_init__(self) -> None:
         self.rows = Rows(self.ring)
-        self.ledger = Ledger(lambda target: self.ring(bells.ADDRESS_SET, (target,)))
+        self.ledger = Ledger(lambda target: self.ring(bells.ADDRESS_SET, (target,)), lambda: self.engine.now)
         self._queued: set[tuple[str, tuple[Any, ...]]] = set()
         self._differs: dict[UUID, int] = {}
 
@@ -150,6 +170,8 @@ class Controller:
             yield COMMIT
             return owners
         confirmed = self.rows.confirm(batch, realized, self.decisions.trusts)
+        if confirmed and any(fence.node == node_id for fence in self.rows.address_fences.values()):
+            self.ring(bells.ADDRESS_FENCES, EVERY)
         yield COMMIT
         if confirmed is not None:
             return confirmed
@@ -183,7 +205,7 @@ class Controller:
     def ring_claim(self, claim: Claim | ConversionClaim) -> None:
         """Wake whoever takes a claim on."""
         if isinstance(claim, Claim):
-            self.ring(bells.OPERATION, (claim.operation,))
+            self.ring(bells.OPERATION, (claim.wave or claim.operation,))
         else:
             self.ring(bells.CONVERSION_BATCH, (claim.wave, claim.source))
 
@@ -195,20 +217,18 @@ class Controller:
         if (node := announcer(before.seats)) is not None:
             for prefix in snapshot.announced(before, node):
                 self._announce_from(prefix, node)
-        self.rows.replace(port.id, self.decisions.port_entries(self.facts(port)), port.id)
+        for node_id in self.rows.replace(port.id, self.decisions.port_entries(self.facts(port)), port.id):
+            if self.rows.nodes[node_id].role == "edge":  # nobody waits for checks
+                self.ring(bells.NODE, (node_id,))
 
     def facts(self, port: Port) -> PortFacts:
         """What decides a port's entries, with the sequences that its addresses have now."""
         rows = self.rows
         claim = rows.claims.get(port.id)
-        passage = claim.passage if isinstance(claim, Claim) else None
+        passage = passage_of(claim)
         where = self.decisions.seats(port.node, passage)
         path = self.decisions.path(claim.stage) if isinstance(claim, ConversionClaim) else settled_path(port.mode)
-        held = [
-            Held(node, prefix, prefix in rows.carried)
-            for prefix, (node, holder) in rows.node_bound.items()
-            if holder == port.id
-        ]
+        held = [Held(rows.node_bound[prefix][0], prefix, prefix in rows.carried) for prefix in rows.held_by(port.id)]
         return PortFacts(
             port=port.id,
             name=port.name,
@@ -219,7 +239,7 @@ class Controller:
             addresses=[
                 FlexibleAddress(
                     address.prefix,
-                    ip_interface(address.host),
+                    address.host,
                     rows.sequences.get(address.prefix, UNANNOUNCED),
                     rows.node_bound[address.prefix][0] if address.prefix in rows.carried else None,
                 )
@@ -234,6 +254,8 @@ class Controller:
                 rows.sequences,
             ),
             gateways=[node.id for node in rows.of_role("gateway")] if path and path.mapping else [],
+            checks=[] if claim is not None and claim.kind in {Kind.CREATE, Kind.DELETE} else _checks(port, path),
+            edges=[node.id for node in rows.of_role("edge")] if any(one.candidates for one in port.addresses) else [],
             endpoints={seat.node: rows.nodes[seat.node].endpoint for seat in where},
         )
 
@@ -288,7 +310,7 @@ class Controller:
             return
         behind = self.pending(port_id)
         revision = port.set_revision
-        created = claim is None or claim.kind != Kind.CREATE  # what nobody runs yet is not attached yet
+        created = claim is None or claim.kind != Kind.CREATE or not port.addresses  # what nobody runs is not attached
         done = created and self.decisions.is_realized(behind)
         waits = None if done else unrealized(behind).code if behind else "instance.creating"
         yield COMMIT
@@ -312,46 +334,92 @@ class Controller:
 
     # --- progress ----------------------------------------------------------------------------------------------------
 
-    def take(self, operation: str) -> Task:
-        """Take an operation as far as it goes now."""
-        while True:
-            claim = self.rows.claim_of(operation)
-            if claim is None:
-                return
-            port = self.rows.ports[claim.port]
-            yield COMMIT
-            if claim.step is Step.ABANDON:
-                yield from self._abandon(claim)
-                return
-            yield from self._sync_port(port.id)
-            try:
-                outside = yield from self._outside_facts(claim, port)
-            except (Conflict, Invalid, NotFound) as error:
-                self._refused(operation, error)
-                yield COMMIT
-                continue
-            reached = self._judge(claim, outside)
-            yield COMMIT
-            if reached is Step.DONE:
-                yield from self.report(port.id)
-            if reached in {None, Step.DONE}:
-                return
+    def take(self, name: str) -> Task:
+        """Take an Operation, or all those of a wave, as far as they go now."""
+        together = self.rows.claimed_by(name)
+        yield COMMIT
+        while together:
+            together = yield from self._step(together)
 
-    def _judge(self, judged: Claim, outside: Facts) -> Step | None:
-        claim = self.rows.claim_of(judged.operation)
-        if claim is None:
-            return None
-        if claim.step != judged.step:
-            return claim.step
-        facts = replace(outside, pending=self.pending(claim.port))
-        decision = self.decisions.next_step(claim.kind, claim.step, facts)
-        operation = self.rows.operations[claim.operation]
-        if isinstance(decision, Advance):
-            self.edges.add((claim.kind, claim.step, decision.step))
-            self._advance(claim, decision.step)
-            return decision.step
-        operation.state, operation.waits = "waiting", decision.code
-        return None
+    def _step(self, port_ids: list[UUID]) -> Task:
+        """One step of each port that is due; those that have another one at once."""
+        behind = dict.fromkeys(node for port in port_ids for node in self._reachable_behind(port))
+        yield COMMIT
+        yield from self._sync_nodes(behind, port_ids)
+        claims = [claim for port in port_ids if isinstance(claim := self.rows.claims.get(port), Claim)]
+        again, outside = [], (yield from self._ask_fabric(claims))
+        for claim in claims:
+            try:
+                if claim.step in OF_LEDGER:
+                    outside[claim.port] = yield from self._ask_ledger(claim)
+                elif claim.step in OF_DISK:
+                    outside[claim.port] = Facts(disk=(yield from self._ask_disk(claim)))
+                elif claim.step is Step.ABANDON:
+                    yield from self._abandon(claim)
+            except (Conflict, Invalid, NotFound) as error:
+                del outside[claim.port]
+                again += [claim.port] if self._refused(claim.operation, error) else []
+                yield COMMIT
+        reached = self._judge([claim for claim in claims if claim.port in outside], outside)
+        yield COMMIT
+        for port in (port for port, step in reached.items() if step is Step.DONE):
+            yield from self.report(port)
+        return [*again, *(port for port, step in reached.items() if step is not Step.DONE)]
+
+    def _ask_fabric(self, claims: Sequence[Claim]) -> Task:
+        """Whether the edge sends every announced address to its destination, and there alone."""
+        facts = {claim.port: Facts() for claim in claims}
+        waiting = [claim for claim in claims if claim.step is Step.ANNOUNCE]
+        if not waiting:
+            return facts
+        announced = {claim.port: self._announced(self.rows.ports[claim.port]) for claim in waiting}
+        try:
+            view = yield from self._edge_view([prefix for prefixes in announced.values() for prefix in prefixes])
+        except Unavailable as error:
+            return facts | {claim.port: Facts(silent=error.message) for claim in waiting}
+        for claim in waiting:
+            node = claim.destination
+            facts[claim.port] = Facts(converged=node is None or view.all_send(announced[claim.port], node))
+        return facts
+
+    def _announced(self, port: Port) -> list[Prefix]:
+        facts = self.facts(port)
+        node = announcer(facts.seats)
+        return snapshot.announced(facts, node) if node else []
+
+    def _edge_view(self, prefixes: list[Prefix]) -> Task:
+        if not prefixes:
+            return EdgeView({}, {})
+        hops: dict[Prefix, list[list[str]]] = {prefix: [] for prefix in prefixes}
+        for edge in self.rows.of_role("edge"):
+            routes = yield self._agent(edge.id, "routes", lambda agent: agent.state() and self.fabric.lookup(prefixes))
+            for prefix, found in zip(prefixes, routes, strict=True):
+                hops[prefix].append([str(node) for node in found])
+        return EdgeView(hops, {node: frozenset({str(node)}) for node in self.rows.nodes})
+
+    def _judge(self, judged: Sequence[Claim], outside: Mapping[UUID, Facts]) -> dict[UUID, Step]:
+        """The step each port has reached that went on; one at another step than judged is another worker's by now."""
+        reached: dict[UUID, Step] = {}
+        for before in judged:
+            claim = self.rows.claims.get(before.port)
+            if not isinstance(claim, Claim):
+                continue
+            if (claim.step, claim.destination) != (before.step, before.destination):
+                reached[claim.port] = claim.step
+                continue
+            node = self.rows.nodes[claim.destination] if claim.destination else None
+            apart = node.name if node and node.fence else None
+            facts = replace(outside[claim.port], pending=self.pending(claim.port), fenced=apart)
+            decision = self.decisions.next_step(claim.kind, claim.step, facts)
+            operation = self.rows.operations[claim.operation]
+            if isinstance(decision, Advance):
+                self.edges.add((claim.kind, claim.step, decision.step))
+                self._advance(claim, decision.step)
+                reached[claim.port] = decision.step
+            else:
+                self.edges.add(("move", claim.step, decision.code))
+                operation.state, operation.waits = "waiting", decision.code
+        return reached
 
     def _advance(self, claim: Claim, step: Step) -> None:
         following = replace(claim, step=step)
@@ -361,13 +429,15 @@ class Controller:
         port, operation = self.rows.ports[claim.port], self.rows.operations[claim.operation]
         if step is Step.DONE:
             self._finish(following, port)
-            operation.state, operation.waits = "succeeded", None
+            operation.state, operation.waits = "cancelled" if claim.undone else "succeeded", None
             return
         operation.state, operation.waits = "running", None
         if claim.step is Step.ARCHIVE:  # what it holds of its node is free
             port.node = None
             self.rows.allocations.pop(port.id, None)
-        if claim.kind is Kind.RESTART and step is Step.PREPARE:  # no node holds anything of it
+            if modes.MODES[port.mode].rebinds:
+                self.rows.free_node_bound(port, keep=claim.destination)
+        if claim.kind in {Kind.RESTART, Kind.COLD} and step is Step.PREPARE:  # no node holds anything of it
             self.adopt(port)
         self.derive(port)
 
@@ -381,7 +451,7 @@ class Controller:
 
     def _finish(self, claim: Claim, port: Port) -> None:
         rows = self.rows
-        if claim.kind is not Kind.RESTART:  # which keeps what it holds of its node
+        if claim.kind not in AT_HOME:
             rows.allocations.pop(port.id, None)
             if (held := rows.allocations.pop(claim.operation, None)) is not None:
                 rows.allocations[port.id] = held
@@ -389,6 +459,8 @@ class Controller:
                 rows.free_node_bound(port, keep=claim.destination)
         port.node = claim.destination
         rows.swap(claim, None)
+        for node in [node for node in (claim.source, claim.destination) if node in rows.works]:
+            self.ring(bells.NODE_WORK, (node,))
         if claim.kind is Kind.DELETE:
             self._forget(port)
         else:
@@ -396,19 +468,20 @@ class Controller:
 
     def _forget(self, port: Port) -> None:
         bound = self.rows.node_bound
-        for prefix in [prefix for prefix, (_, holder) in bound.items() if holder == port.id]:
+        for prefix in self.rows.held_by(port.id):
             if prefix in self.rows.carried:  # the ledger's, or about to be: never given out again
                 bound[prefix] = (bound[prefix][0], None)
             else:
                 del bound[prefix]
         del self.rows.ports[port.id]
 
-    def _refused(self, operation: str, error: DomainError) -> None:
+    def _refused(self, operation: str, error: DomainError) -> bool:
         """The ledger refuses a creation's addresses: it is abandoned, whatever another worker is about."""
         claim = self.rows.claim_of(operation)
-        if claim is not None and claim.step is Step.REGISTER:
-            self.rows.swap(claim, replace(claim, step=Step.ABANDON))
-            self.rows.operations[operation].error = error.code
+        if claim is None or claim.step is not Step.REGISTER:
+            return False
+        self.rows.operations[operation].error = error.code
+        return self.rows.swap(claim, replace(claim, step=Step.ABANDON))
 
     def _abandon(self, claim: Claim) -> Task:
         """Leave nothing of a creation behind; its operation says why."""
@@ -426,22 +499,38 @@ class Controller:
         operation.state, operation.waits = "failed", None
         yield COMMIT
 
-    def _outside_facts(self, claim: Claim, port: Port) -> Task:
+    def _ask_ledger(self, claim: Claim) -> Task:
+        """Tell the ledger of a port's coming or going. Raises its refusal."""
+        port = self.rows.ports[claim.port]
         try:
-            if claim.step is Step.REGISTER:
-                fetched = yield from self._register(claim, port)
-                if port.id in self.rows.ports:
-                    self._store(port, fetched)
-                    yield COMMIT
-                return Facts(ledger_done=True)
             if claim.step is Step.FORGET:
                 yield self._ledger("delete target", lambda: self.ledger.delete_target(port.id))
                 return Facts(ledger_done=True)
-            if claim.step is Step.ANNOUNCE:
-                return Facts(converged=(yield from self._converged(claim, port)))
+            fetched = yield from self._register(claim, port)
         except Unavailable as error:
             return Facts(silent=error.message)
-        return Facts(disk=None)  # transfers are shown on real stores
+        if port.id in self.rows.ports:
+            self._store(port, fetched)
+            yield COMMIT
+        return Facts(ledger_done=True)
+
+    def _ask_disk(self, claim: Claim) -> Task:
+        """What is still to be waited for until a disk's step is done; transfers are shown on real stores."""
+        node_id = claim.destination if claim.step is Step.RESTORE else claim.source
+        node = self.rows.nodes[node_id] if node_id else None
+        if node is None:
+            return None
+        if node.fenced and claim.step is not Step.RESTORE:  # another node discards it; its guest may have it open
+            text = f"{node.name} is fenced"
+            return None if claim.step is Step.DISCARD else Wait("node.fenced", text, "it is evacuated")
+        silent = unrealized((Pending(node.name, up=False),))
+        if not node.up(self.engine.now):
+            return silent
+        try:
+            yield self._agent(node.id, "disk", lambda agent: agent.state())
+        except Unavailable:
+            return silent
+        return None
 
     def _register(self, claim: Claim, port: Port) -> Task:
         limits = modes.MODES[port.mode]
@@ -456,19 +545,6 @@ class Controller:
                 raise LedgerUnavailable(error.message) from error
             raise
         return (yield self._ledger("address set", lambda: self.ledger.address_set(port.id)))
-
-    def _converged(self, claim: Claim, port: Port) -> Task:
-        facts = self.facts(port)
-        node = announcer(facts.seats)
-        prefixes = snapshot.announced(facts, node) if node else []
-        if not prefixes or claim.destination is None:
-            return True
-        yield COMMIT
-        for edge in self.rows.of_role("edge"):
-            routes = yield self._agent(edge.id, "routes", lambda agent: agent.state() and self.fabric.lookup(prefixes))
-            if any(hops != [claim.destination] for hops in routes):
-                return False
-        return True
 
     # --- sweep and poll ----------------------------------------------------------------------------------------------
 

@@ -31,7 +31,7 @@ from services.placement.conversion.steps import (
 )
 from services.placement.edges import EdgeView
 from services.placement.move import Kind, Pending, first_step, unrealized
-from services.placement.snapshot import Prefix, node_entries
+from services.placement.snapshot import Prefix, fence_entries, node_entries
 from tests.simulation.agents import Agent
 from tests.simulation.controller import COMMIT, Controller
 from tests.simulation.paths import Paths
@@ -137,16 +137,6 @@ class Conversions(Controller):
         except Unavailable as error:
             return Outside(edge_unknown=error.message)
         return Outside(edge, None, self._blockers(new), answers)
-
-    def _edge_view(self, prefixes: list[Prefix]) -> Task:
-        if not prefixes:
-            return NOTHING
-        hops: dict[Prefix, list[list[str]]] = {prefix: [] for prefix in prefixes}
-        for edge in self.rows.of_role("edge"):
-            routes = yield self._agent(edge.id, "routes", lambda agent: agent.state() and self.fabric.lookup(prefixes))
-            for prefix, found in zip(prefixes, routes, strict=True):
-                hops[prefix].append([str(node) for node in found])
-        return EdgeView(hops, {node: frozenset({str(node)}) for node in self.rows.nodes})
 
     def _try(self, ports: list[Port]) -> Task:
         """By which ways guests answer, as an edge sees it."""
@@ -495,10 +485,12 @@ class Conversions(Controller):
         """What nodes hold whatever runs on them."""
         rows = self.rows
         peers = [node.endpoint for node in rows.of_role("hypervisor")]
+        edges = [node.id for node in rows.of_role("edge")]
         for node in rows.nodes.values():
             others = [peer for peer in peers if peer != node.endpoint]
             wanted = node_entries(node.role, node.prefixes, rows.zone_prefixes, others, nat=rows.stack != "routed")
-            for changed in rows.replace(node.id, {node.id: wanted}, node.id):
+            apart = dict.fromkeys(edges if node.fence else [], fence_entries([str(node.neighbour)]))
+            for changed in rows.replace(node.id, {**apart, node.id: wanted}, node.id):
                 self.ring(bells.NODE, (changed,))
 
     def plan(

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from services.placement.conversion.phases import FORWARD, Phase
 from services.placement.conversion.steps import CONVERT, REVERT, Stage
-from services.placement.move import PATHS, Kind
+from services.placement.move import OF_DISK, PATHS, Kind, Step, redirected, undone
 from tests.simulation.controller import Edge
 from tests.simulation.world import Outcome
 
@@ -21,11 +21,35 @@ def _waits(kind: str, code: str, *where: str) -> set[Edge]:
 _STAGES = [stage.name.lower() for stage in Stage]
 _CONVERTING = [phase.value for phase in Phase if phase.converts]
 
+_UNREAD = ("node.behind", "node.failed", "node.unreachable")
+
 MOVES: set[Edge] = {
-    (kind, step, following)
-    for kind, path in PATHS.items()
-    if kind not in {Kind.EVACUATE, Kind.COLD, Kind.RETURN}  # nobody fences a node here, or moves a disk
-    for step, following in pairwise(path)
+    *((kind, step, following) for kind, path in PATHS.items() for step, following in pairwise(path)),
+    *(("move", step, "ledger.waits") for step in (Step.REGISTER, Step.FORGET, Step.ABANDON)),
+    *(("move", step, code) for step in (Step.PREPARE, Step.SWITCH, Step.ANNOUNCE, Step.WITHDRAW) for code in _UNREAD),
+    *(("move", step, "node.fenced") for step in (Step.PREPARE, Step.SWITCH, Step.ARCHIVE)),
+    *(("move", step, "node.unreachable") for step in OF_DISK),
+    *(("move", Step.ANNOUNCE, code) for code in ("edge.unreachable", "fabric.converging")),
+    *(("cancel", kind, step) for kind, path in PATHS.items() for step in path if undone(kind, step)),
+    ("cancel", Kind.LIVE, Step.PREPARE),
+}
+NODES: set[Edge] = {
+    *(("node.fence", "working", reached) for reached in ("node.edges", "done")),
+    *(("node.unfence", "working", reached) for reached in ("node.withdrawal", "let in", "node.edges", "done")),
+    *(("node.evacuate", "working", reached) for reached in ("move", "node.moves", "node.no_room", "done")),
+    *(("node.drain", "working", reached) for reached in ("move", "node.moves", "node.no_room", "node.paused", "done")),
+    *(("node.drain", "working", f"{ended} meanwhile") for ended in ("cancelled", "undrained", "fenced")),
+    *(("redirect", kind, "elsewhere") for kind, path in PATHS.items() if redirected(kind, path[0])),
+    *(
+        ("preempt", kind, Kind.EVACUATE)
+        for kind in (Kind.LIVE, Kind.RESTART, Kind.STOP, Kind.COLD, Kind.RETURN, CONVERT, REVERT)
+    ),
+}
+ADDRESSES: set[Edge] = {
+    ("address", "leaving", "fenced"),
+    ("address", "fenced", "counts as withdrawn"),
+    ("address", "fenced", "lifted"),
+    ("address", "down", "failed over"),
 }
 PORTS: set[Edge] = {
     *((CONVERT, stage, following) for stage, following in pairwise(_STAGES)),
@@ -43,6 +67,7 @@ PORTS: set[Edge] = {
     *_waits(REVERT, "edge", "prepared"),
     *_waits(REVERT, "settling", "prepared"),
     *(("turn", stage, REVERT) for stage in _STAGES),
+    ("cancel", CONVERT, REVERT),
 }
 ZONES: set[Edge] = {
     *(("zone", phase.value, following.value) for phase, following in pairwise(FORWARD)),
@@ -60,7 +85,7 @@ ZONES: set[Edge] = {
         for code in ("failures", "fruitless", "overdue", "wrong_tenant", "duplicate", "stale", "budget")
     ),
 }
-EDGES: frozenset[Edge] = frozenset(MOVES | PORTS | ZONES)
+EDGES: frozenset[Edge] = frozenset(MOVES | NODES | ADDRESSES | PORTS | ZONES)
 """Every step that can follow another, and what each can wait for, by kind. A further state machine adds its own."""
 
 
@@ -87,6 +112,18 @@ class Totals:
         self.checks += outcome.checks
         if outcome.broken:
             self.broken.append(outcome)
+
+    def join(self, other: Totals) -> Totals:
+        """Those of other seeds too."""
+        self.seeds += other.seeds
+        self.requests += other.requests
+        self.refused += other.refused
+        self.faults += other.faults
+        self.edges |= other.edges
+        self.dispatched += other.dispatched
+        self.checks += other.checks
+        self.broken += other.broken
+        return self
 
     @property
     def missing(self) -> frozenset[Edge]:

@@ -1,7 +1,6 @@
 """The production rules a simulation runs on, each replaceable: what a test seeds a bug into.
 
-New pure steps (fencing) get a field here, a task in `controller`, and a map of their edges in
-`coverage`.
+New pure steps get a field here, a task in a worker's file, and a map of their edges in `coverage`.
 """
 
 from __future__ import annotations
@@ -18,6 +17,8 @@ from services.placement import move, snapshot
 from services.placement.conversion import phases, steps
 from services.placement.conversion.phases import Phase, ZoneFacts
 from services.placement.conversion.steps import Path, Reason, Stage
+from services.placement.fleet import steps as fleet
+from services.placement.fleet.steps import Work
 from services.placement.move import Advance, Facts, Kind, Passage, Pending, Seat, Step, Wait
 from services.placement.snapshot import Entries, PortFacts
 from tests.simulation.rows import Trusts
@@ -47,6 +48,7 @@ class Decisions:
 
     next_step: Callable[[Kind, Step, Facts], Advance | Wait] = move.next_step
     seats: Callable[[UUID | None, Passage | None], tuple[Seat, ...]] = move.seats
+    node_step: Callable[[Work, fleet.Facts], fleet.Decision] = fleet.next_step
     convert: Callable[[str, Stage, steps.Facts], steps.Decision] = steps.next_step
     path: Callable[[Stage], Path] = steps.path
     next_phase: Callable[[Phase, ZoneFacts], phases.Advance | phases.EndWave | phases.Wait] = phases.next_phase

@@ -28,6 +28,8 @@ def _nodes(requests: Requests) -> None:
     controller = requests.controller
     for node in controller.rows.nodes.values():
         agent = controller.agents[node.id]
+        if node.fence or node.fenced or node.admin_state != "enabled" or node.id in controller.rows.works:
+            raise Broken("unfinished", f"{node.name} is {node.admin_state}, fenced: {node.fence}, {node.fenced}")
         if node.generation != node.applied or node.refused:
             raise Broken(
                 "not converged", f"{node.name} is at {node.applied} of {node.generation}, {node.refused} refused"
@@ -55,6 +57,8 @@ def _instances(requests: Requests) -> None:
         state = DELETED if port is None else RUNNING if port.node is not None else ARCHIVED
         if state != intent:
             raise Broken("lost intent", f"{port.name if port else port_id} is {state}, wanted {intent}")
+        if port is not None and port_id not in requests.controller.ledger.targets:
+            raise Broken("lost intent", f"{port.name} is {state}, and the ledger does not know it")
     held = {port.id: port.node for port in rows.ports.values() if port.node is not None}
     if held != rows.allocations:
         raise Broken("allocations", f"{rows.allocations} are held, {held} run")
@@ -125,7 +129,7 @@ def _leftovers(requests: Requests) -> None:
     controller = requests.controller
     rows = controller.rows
     for owner in rows.owners():
-        if owner not in rows.ports and owner not in rows.nodes:
+        if owner not in rows.ports and owner not in rows.nodes:  # nor does an edge hold an address apart any more
             raise Broken("left over", f"nodes must hold something of {owner}, which is gone")
     legs = {link_name(port.id): port.node for port in rows.ports.values() if port.node is not None}
     for agent in controller.agents.values():

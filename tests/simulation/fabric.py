@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 from uuid import UUID
@@ -19,9 +19,11 @@ class Fabric:
     """What the edge's kernel makes of the announcements. `cut`: nodes whose sessions say nothing any more."""
 
     engine: Engine
-    changed: Callable[[], None]
+    changed: Callable[[Iterable[Prefix]], None]
     cut: set[UUID] = field(default_factory=set)
     twice: dict[Prefix, UUID] = field(default_factory=dict)  # what another node is seen to announce too
+    fenced: set[UUID] = field(default_factory=set)  # nodes whose link the edge holds down
+    blackholes: set[tuple[UUID, Prefix]] = field(default_factory=set)  # what it drops from and to a node's link
     _seen: dict[UUID, dict[Prefix, int]] = field(default_factory=dict)
     _due: set[UUID] = field(default_factory=set)
 
@@ -36,14 +38,20 @@ class Fabric:
 
     def _hear(self, agent: Agent) -> None:
         self._due.discard(agent.id)
-        if agent.id in self.cut:
+        if agent.id in self.cut or agent.id in self.fenced:
             return
         heard: dict[Prefix, int] = {}
         for anchor in agent.anchors():
             heard[anchor.prefix] = max(anchor.sequence, heard.get(anchor.prefix, 0))
-        if heard != self._seen.get(agent.id, {}):
-            self._seen[agent.id] = heard
-            self.changed()
+        self._learn(agent, heard)
+
+    def hold_apart(self, fenced: set[UUID], agents: Mapping[UUID, Agent]) -> None:
+        """The edge's links to these nodes are down, and to no others: no route by them is left."""
+        before, self.fenced = self.fenced, fenced
+        for node in fenced - before:
+            self._learn(agents[node], {})
+        for node in before - fenced:
+            self.touched(agents[node])
 
     def sever(self, agent: Agent, *, noticed: bool) -> None:
         """No word passes any more; if it is `noticed`, the node's routes are dropped, else they go stale."""
@@ -53,8 +61,13 @@ class Fabric:
 
     def _miss(self, agent: Agent) -> None:
         if agent.id in self.cut:
-            self._seen[agent.id] = {}
-            self.changed()
+            self._learn(agent, {})
+
+    def _learn(self, agent: Agent, heard: dict[Prefix, int]) -> None:
+        before = self._seen.get(agent.id, {})
+        if heard != before:
+            self._seen[agent.id] = heard
+            self.changed([prefix for prefix in before.keys() | heard.keys() if before.get(prefix) != heard.get(prefix)])
 
     def mend(self, agent: Agent) -> None:
         self.cut.discard(agent.id)

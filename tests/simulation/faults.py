@@ -14,11 +14,12 @@ from services.placement import modes
 from services.placement.conversion import phases, steps
 from tests.simulation.agents import Agent
 from tests.simulation.controller import SWEEP_S, TIMEOUT_S
-from tests.simulation.conversions import Conversions
+from tests.simulation.fleet import Fleet
 from tests.simulation.network import LEDGER, Silence
 from tests.simulation.rows import EPOCH, Port
 
 Heal = Callable[[], None]
+AWAY_S = (3.0, 30.0)  # so long is a host that seems dead
 TABLES: dict[str, list[type[Entry]]] = {
     "hypervisor": [Leg, GuardAddress, Forward, Anchor],
     "gateway": [Inbound, Outbound],
@@ -29,7 +30,8 @@ TABLES: dict[str, list[type[Entry]]] = {
 class Faults:
     """Begins faults at random and ends every one of them."""
 
-    controller: Conversions
+    controller: Fleet
+    over: bool = False
     happened: Counter[str] = field(default_factory=Counter)
     _open: dict[int, Heal] = field(default_factory=dict)
     _cuts: Counter[str] = field(default_factory=Counter)  # by place: one ends when the last does
@@ -37,6 +39,8 @@ class Faults:
 
     def any(self) -> None:
         """One fault, anywhere, for a while."""
+        if self.over:
+            return
         kinds = {
             self.losing: 3,
             self.doubling: 3,
@@ -48,6 +52,8 @@ class Faults:
             self.agent_killed: 4,
             self.agent_dying_inside: 5,
             self.rebooted: 1,
+            self.host_dead: 3,
+            self.partitioned: 4,
             self.disk_lost: 2,
             self.kernel_altered: 5,
             self.entries_refused: 4,
@@ -67,7 +73,8 @@ class Faults:
         random.choices(list(kinds), list(kinds.values()))[0]()
 
     def heal(self) -> None:
-        """End all that lasts."""
+        """End all that lasts, and let nothing begin any more."""
+        self.over = True
         for number in list(self._open):
             self._end(number)
 
@@ -147,6 +154,19 @@ class Faults:
         controller.deaf = True
         self._begin("bells_lost", lambda: setattr(controller, "deaf", False), 6.0)
 
+    def partitioned(self) -> None:
+        """Nobody reaches a host any more, which goes on with what it was told; the fabric may still hear it."""
+        agent, fabric, random = (
+            self._node("hypervisor", "gateway"),
+            self.controller.fabric,
+            self.controller.engine.random,
+        )
+        lasts_s = random.uniform(*AWAY_S)
+        if agent.role == "hypervisor" and random.random() < 0.5:
+            fabric.sever(agent, noticed=random.random() < 0.5)
+            self._begin(f"severed {agent.name}", lambda: fabric.mend(agent), lasts_s, lasts_s)
+        self._cut(agent.name, "partitioned", lasts_s)
+
     # --- processes ---------------------------------------------------------------------------------------------------
 
     def workers_dying(self) -> None:
@@ -169,18 +189,24 @@ class Faults:
         agent.reboot()
         self._restart("rebooted", agent)
 
+    def host_dead(self) -> None:
+        """Power off; it comes back some time, before, while or after it is evacuated."""
+        agent = self._node("hypervisor", "hypervisor", "gateway")
+        agent.reboot()
+        self._restart("host_dead", agent, self.controller.engine.random.uniform(*AWAY_S))
+
     def disk_lost(self) -> None:
         agent = self._node()
         agent.lose_disk()
         self._restart("disk_lost", agent)
 
-    def _restart(self, name: str, agent: Agent) -> None:
+    def _restart(self, name: str, agent: Agent, least_s: float = 0.05) -> None:
         def start() -> None:
             agent.dies_at = None
             if not agent.alive:
                 agent.restart()
 
-        self._begin(f"{name} {agent.name}", start, 3.0)
+        self._begin(f"{name} {agent.name}", start, 3.0, least_s)
 
     # --- what a zone's conversion watches ----------------------------------------------------------------------------
 

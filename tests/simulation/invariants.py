@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 from uuid import UUID
 
-from dataplane.entries import Fallback, Inbound, Leg
+from dataplane.entries import Anchor, Blackhole, Fallback, Fence, Forward, HostNat, Inbound, Leg, Outbound
 from dataplane.memory import World
+from services.ipam.model import FlexibleIP
 from services.netagent.render import link_name
+from services.placement.move import Kind
 from services.placement.snapshot import Prefix
 from tests.simulation.agents import Agent
-from tests.simulation.conversions import Conversions
+from tests.simulation.fleet import Fleet
 from tests.simulation.ledger import carried_id
+
+HOST_BITS = {32, 64}  # prefixes of guests; others are of nodes and pools
 
 
 class Broken(AssertionError):
@@ -32,12 +37,44 @@ class Seen:
 
 
 @dataclass
+class Touched:
+    """What has changed since the last look: links of guests, and prefixes by their first address."""
+
+    links: set[str] = field(default_factory=set)
+    addresses: set[int] = field(default_factory=set)
+    everything: bool = False
+
+    def take(self, agent: Agent) -> None:
+        """Take in what an agent has written, or another hand has done to its kernel."""
+        self.everything |= agent.overhauled
+        for row in agent.written:
+            match row:
+                case Anchor() | Forward() | Fallback():
+                    self.addresses.add(int(row.prefix.network_address))
+                case Inbound():
+                    self.addresses.add(int(row.public))
+                case Outbound():
+                    self.addresses.add(int(row.private))
+                case Leg() | HostNat():
+                    self.links.add(row.link)
+                case Fence() | Blackhole():
+                    self.everything = True
+        agent.written.clear()
+        agent.overhauled = False
+
+    def concerns(self, link: str, prefixes: Iterable[Prefix]) -> bool:
+        if self.everything or link in self.links:
+            return True
+        return not self.addresses.isdisjoint([int(prefix.network_address) for prefix in prefixes])
+
+
+@dataclass
 class Invariants:
     """Looks at the kernels that changed, and at what they touch."""
 
-    controller: Conversions
+    controller: Fleet
     checks: int = 0
-    rerouted: bool = False  # the fabric has changed since the last look
+    _rerouted: set[Prefix] = field(default_factory=set)
     _dirty: dict[UUID, Agent] = field(default_factory=dict)
     _seen: dict[UUID, Seen] = field(default_factory=dict)
     _sequences: dict[Prefix, int] = field(default_factory=dict)
@@ -67,20 +104,31 @@ class Invariants:
         self._dirty[agent.id] = agent
         self._names[agent.name] = agent
 
+    def rerouted(self, prefixes: Iterable[Prefix]) -> None:
+        """The fabric sends what is for them elsewhere."""
+        self._rerouted.update(prefixes)
+
     def check(self) -> None:
         """After every event; costs what changed."""
-        if not self._dirty and not self.rerouted:
+        if not self._dirty and not self._rerouted:
             return
         self.checks += 1
-        self.rerouted = False
         changed: dict[Prefix, None] = {}
         gateways = []
+        touched = Touched(addresses={int(prefix.network_address) for prefix in self._rerouted})
+        touched.everything = any(prefix.prefixlen not in HOST_BITS for prefix in self._rerouted)
+        self._rerouted.clear()
         for agent in self._dirty.values():
+            touched.take(agent)
             if agent.role == "hypervisor":
                 changed.update(dict.fromkeys(self._look(agent)))
             elif agent.role == "gateway":
                 gateways.append(agent)
         self._dirty.clear()
+        if touched.everything:
+            changed.update(
+                dict.fromkeys(prefix for seen in self._seen.values() for prefix in (*seen.anchors, *seen.forwards))
+            )
         for prefix in changed:
             if self._is_the_ledgers(prefix):
                 self._one_target(prefix)
@@ -88,11 +136,11 @@ class Invariants:
                 self._sequence_rises(prefix)
             else:
                 self._one_holder(prefix)
-        if changed:
-            self._no_black_hole()
+        self._no_black_hole(touched, changed)
         for agent in gateways:
-            self._mapped_right(agent)
-        if (loss := self.controller.paths.loss()) is not None:
+            if agent.id not in self.controller.fabric.fenced:
+                self._mapped_right(agent)
+        if (loss := self.controller.paths.loss(touched.concerns)) is not None:
             raise Broken("packets lost", loss)
 
     def _look(self, agent: Agent) -> list[Prefix]:
@@ -112,13 +160,23 @@ class Invariants:
         if len(now.anchors) < len(before.anchors) or len(now.forwards) < len(before.forwards):
             changed += [prefix for prefix in before.anchors if prefix not in now.anchors]
             changed += [prefix for prefix in before.forwards if prefix not in now.forwards]
-        return changed or list(now.anchors)[:1]  # a leg may have changed alone
+        return changed
 
     # --- at any time -------------------------------------------------------------------------------------------------
 
+    def _heard(self, prefix: Prefix) -> dict[UUID, Seen]:
+        """The nodes that the edge holds apart neither wholly nor for this address."""
+        fabric = self.controller.fabric
+        return {
+            node: seen
+            for node, seen in self._seen.items()
+            if node not in fabric.fenced and (node, prefix) not in fabric.blackholes
+        }
+
     def _one_target(self, prefix: Prefix) -> None:
-        """An address is programmed for one target at a time, over all kernels."""
-        links = {seen.forwards[prefix] for seen in self._seen.values() if prefix in seen.forwards}
+        """An address is programmed for one target at a time, over all kernels that the edge does not hold apart."""
+        heard = self._heard(prefix).values()
+        links = {seen.forwards[prefix] for seen in heard if prefix in seen.forwards}
         if len(links) > 1:
             raise Broken("two targets", f"{prefix} goes to {sorted(links)}")
         tied = self._ledger.tied(self._addresses[prefix])
@@ -126,11 +184,11 @@ class Invariants:
             raise Broken("two targets", f"{prefix} goes to {sorted(links)}, the ledger says {tied}")
         if links and tied is None:
             raise Broken("two targets", f"{prefix} goes to {sorted(links)} and the ledger thinks it is free")
-        if not links and tied is None and any(prefix in seen.anchors for seen in self._seen.values()):
+        if not links and tied is None and any(prefix in seen.anchors for seen in heard):
             raise Broken("two targets", f"{prefix} is announced and the ledger thinks it is free")
 
     def _one_preferred(self, prefix: Prefix) -> None:
-        found = [(seen.anchors[prefix], node) for node, seen in self._seen.items() if prefix in seen.anchors]
+        found = [(seen.anchors[prefix], node) for node, seen in self._heard(prefix).items() if prefix in seen.anchors]
         best = max(found, default=(0, None))[0]
         if sum(sequence == best for sequence, _ in found) > 1:
             names = sorted(self.controller.agents[node].name for _, node in found)
@@ -139,27 +197,43 @@ class Invariants:
     def _one_holder(self, prefix: Prefix) -> None:
         """A node-bound address given to one port is in no kernel as another's."""
         holder = self.controller.rows.node_bound.get(prefix)
-        links = {seen.forwards[prefix] for seen in self._seen.values() if prefix in seen.forwards}
+        links = {seen.forwards[prefix] for seen in self._heard(prefix).values() if prefix in seen.forwards}
         rightful = {link_name(holder[1])} if holder is not None and holder[1] is not None else links
         if len(links) > 1 or (links and links != rightful):
             raise Broken("two holders", f"{prefix} goes to {sorted(links)}, given to {holder}")
 
-    def _no_black_hole(self) -> None:
+    def _no_black_hole(self, touched: Touched, changed: Collection[Prefix]) -> None:
         """Who announces an address can bring a packet to the guest.
 
-        Not asked of a node that was disturbed, nor of an address that is on its way to or from its target.
+        Not asked of a node that was disturbed, nor of an address that is on its way to or from its target, or
+        evacuated with it.
         """
         world = next(iter(self.controller.agents.values())).kernel.world
         for node, seen in self._seen.items():
             agent = self.controller.agents[node]
-            if agent.disturbed:
+            if agent.disturbed or node in self.controller.fabric.fenced:
                 continue
             for prefix in seen.anchors:
-                if prefix not in self._addresses:
+                concerned = prefix in changed or touched.concerns(seen.forwards.get(prefix, ""), [prefix])
+                if (
+                    not concerned
+                    or prefix not in self._addresses
+                    or (node, prefix) in self.controller.fabric.blackholes
+                ):
                     continue
                 hole = self._hole(agent, seen, prefix, world)
-                if hole is not None and self._ledger.flexible_ips[self._addresses[prefix]].state == "attached":
+                if hole is not None and self._is_served(self._ledger.flexible_ips[self._addresses[prefix]]):
                     raise Broken("black hole", f"{agent.name} announces {prefix}{hole}")
+
+    def _is_served(self, fip: FlexibleIP) -> bool:
+        """Whether an address is attached to a target that runs: what is evacuated is about to be started anew."""
+        tied, controller = self._ledger.tied(fip.id), self.controller
+        if tied is None or fip.state != "attached":
+            return False
+        if tied in controller.restarted and not controller.rows.pending(tied) and tied not in controller.rows.claims:
+            controller.restarted.discard(tied)
+        claim = controller.rows.claims.get(tied)
+        return tied not in controller.restarted and (claim is None or claim.kind != Kind.EVACUATE)
 
     def _hole(self, agent: Agent, seen: Seen, prefix: Prefix, world: World) -> str | None:
         """Why a packet for `prefix` would be lost at `agent`; None if it would not, or nobody could help it."""
@@ -168,8 +242,8 @@ class Invariants:
         if link is None or leg is None:
             return " and cannot forward it"
         heard = world.hears.get(leg.guest)
-        if heard == (agent.name, link):
-            return None
+        if heard == (agent.name, link) or (heard and self._names[heard[0]].id in self.controller.fabric.fenced):
+            return None  # at home; or nowhere, until it is evacuated
         fallback = agent.kernel.table(Fallback).get(prefix)
         peer = self._at(fallback.peer) if fallback else None
         involved = [self._names[name] for name, _ in world.legs.get(leg.guest, ())] + ([peer] if peer else [])
@@ -214,8 +288,8 @@ class Invariants:
         for port in rows.ports.values():
             if port.node is None or port.id in rows.claims or rows.pending(port.id):
                 continue
-            agent = self.controller.agents[port.node]
-            if agent.disturbed:
+            agent, node = self.controller.agents[port.node], rows.nodes[port.node]
+            if agent.disturbed or node.fence or node.fenced:  # what it is to hold, it reads back before it is let in
                 continue
             if link_name(port.id) not in agent.kernel.table(Leg):
                 raise Broken("withdrawn unasked", f"{port.name} runs on {agent.name}, which has no leg of it")

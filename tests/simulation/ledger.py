@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from ipaddress import ip_network
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_interface, ip_network
+from typing import Any
 from uuid import UUID
 
 from services.ipam import addressing, wire
@@ -21,10 +22,17 @@ from services.ipam.errors import (
     TargetUnknown,
 )
 from services.ipam.model import Attachment, FlexibleIP, Operation, Target
-from services.placement.snapshot import Prefix
+from services.placement.snapshot import Interface, Prefix
 
 KIND, ZONE, PROJECT = "instance", "zone-a", "red"
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+FAILOVER = "failover"
+
+
+def _ref(target_id: UUID | None) -> wire.TargetRef | None:
+    return wire.TargetRef(kind=KIND, id=target_id) if target_id is not None else None
 
 
 def carried_id(prefix: Prefix) -> UUID:
@@ -32,22 +40,31 @@ def carried_id(prefix: Prefix) -> UUID:
     return UUID(int=(2 << 100) + (int(prefix.network_address) >> 64))
 
 
+HEALTH_CHECK = {"protocol": "icmp", "port": None, "interval_ms": 200, "threshold": 3, "hold_down_s": 2}
+
+Listed = tuple[UUID, Prefix, Interface, tuple[UUID, ...], dict[str, Any] | None]
+"""Flexible IP, prefix, host; of a failover address its candidates, the best first, and its health check."""
+
+
 @dataclass(frozen=True, slots=True)
 class AddressSet:
-    """All addresses of a target at a revision: (flexible IP, prefix, host)."""
+    """All addresses of a target at a revision."""
 
     revision: int
-    addresses: tuple[tuple[UUID, Prefix, str], ...]
+    addresses: tuple[Listed, ...]
 
 
 class Ledger:
     """Who holds which address. Every method is one transaction."""
 
-    def __init__(self, ring: Callable[[UUID], None]) -> None:
-        """`ring`: the doorbell of a target whose addresses changed."""
+    def __init__(self, ring: Callable[[UUID], None], clock: Callable[[], float]) -> None:
+        """`ring`: the doorbell of a target whose addresses changed. `clock`: in seconds."""
         self._ring = ring
+        self._clock = clock
         self.flexible_ips: dict[UUID, FlexibleIP] = {}
         self.targets: dict[UUID, Target] = {}
+        self.failover: list[FlexibleIP] = []
+        self._parsed: dict[UUID, tuple[Prefix, Interface]] = {}
         self.operations: dict[str, Operation] = {}
         self._answered: set[str] = set()
         self._came: dict[UUID, dict[UUID, FlexibleIP]] = {}  # what may be tied to a target
@@ -55,11 +72,26 @@ class Ledger:
 
     # --- what customers ask ------------------------------------------------------------------------------------------
 
-    def reserve(self, fip_id: UUID, address: str, interface_id: str | None) -> None:
+    def reserve(self, fip_id: UUID, address: str, interface_id: str | None, kind: wire.FlexibleIPKind) -> None:
         family = wire.Family.IPV4 if ip_network(address).version == 4 else wire.Family.IPV6
-        self.flexible_ips[fip_id] = FlexibleIP(
-            id=fip_id, project=PROJECT, zone=ZONE, family=family, address=address, interface_id=interface_id
+        self._add(
+            FlexibleIP(
+                id=fip_id,
+                project=PROJECT,
+                zone=ZONE,
+                family=family,
+                kind=kind,
+                address=address,
+                interface_id=interface_id,
+                failovers_at=[],
+            )
         )
+
+    def _add(self, fip: FlexibleIP) -> None:
+        self.flexible_ips[fip.id] = fip
+        if fip.kind == wire.FlexibleIPKind.FAILOVER:
+            self.failover.append(fip)
+        self._parsed[fip.id] = ip_network(fip.address), ip_interface(addressing.host(fip.address, fip.interface_id))
 
     def attach(self, fip_id: UUID, target_id: UUID, key: str | None = None) -> None:
         """`key`: an Idempotency-Key; who sends it again is answered as before, and nothing is done."""
@@ -78,6 +110,7 @@ class Ledger:
         fip.require_detached()
         fip.require_same_zone(target)
         self._require_room(fip, target)
+        fip.become_candidate(target.ref)
         fip.serve(target, None, self._open("attach", fip), BEGINNING)
         self._came.setdefault(target_id, {})[fip_id] = fip
         self.promised[fip_id] = target_id
@@ -91,17 +124,73 @@ class Ledger:
 
     def move(self, fip_id: UUID, source: UUID, destination: UUID) -> None:
         fip = self.flexible_ips[fip_id]
-        held = fip.require_settled_on(wire.TargetRef(kind=KIND, id=source))
+        held = fip.require_settled_on(_ref(source))
         to = self._target(destination)
         if held.serves(to.ref):
             raise AlreadyAttached(f"{fip.address} is there already")
         fip.require_same_zone(to)
         self._require_room(fip, to)
-        operation = self._leave(fip, held, "move")
+        fip.become_candidate(to.ref)
+        self._hand_over(fip, held, to, "move")
+
+    def _hand_over(self, fip: FlexibleIP, held: Attachment, to: Target, kind: str) -> None:
+        """Let `to` wait for what `held` gives up: break before make."""
+        operation = self._leave(fip, held, kind)
         operation.wait("ipam.withdrawal.unrealised", "the old nodes have not withdrawn it", "it goes on by itself")
         fip.queue_for(to, None, operation, BEGINNING)
-        self._came.setdefault(destination, {})[fip_id] = fip
-        self.promised[fip_id] = destination
+        self._came.setdefault(to.id, {})[fip.id] = fip
+        self.promised[fip.id] = to.id
+
+    def put_candidates(self, fip_id: UUID, wanted: list[UUID]) -> None:
+        """`wanted`, the best first, are all there are."""
+        fip = self.flexible_ips[fip_id]
+        fip.require_failover()
+        known = {candidate.target_id for candidate in fip.candidates}
+        targets = [self._target(target_id) for target_id in wanted]
+        for target in targets:
+            if target.id not in known:
+                self._require_room(fip, target)
+        fip.set_candidates({target.ref: 100 - place for place, target in enumerate(targets)})
+        self._tell_holder(fip)
+
+    def put_health_check(self, fip_id: UUID, spec: dict[str, Any] | None) -> None:
+        fip = self.flexible_ips[fip_id]
+        fip.require_failover()
+        fip.health_check = spec
+        self._tell_holder(fip)
+
+    def _tell_holder(self, fip: FlexibleIP) -> None:
+        """The AddressSet that lists it changes with what is known of it."""
+        held = fip.present
+        if held is not None and held.vanished is None:
+            self.targets[held.target_id].addresses_revision += 1
+            self._ring(held.target_id)
+
+    def thaw(self, fip_id: UUID) -> None:
+        fip = self.flexible_ips[fip_id]
+        fip.require_failover()
+        fip.thaw()
+
+    def fail_over(self, fip_id: UUID, source: UUID | None, to: UUID | None, *, by_health: bool) -> None:
+        """Make another candidate the active one; asked again while it is under way, it changes nothing."""
+        fip = self.flexible_ips[fip_id]
+        fip.require_failover()
+        if self._is_under_way(fip, source, to):
+            return
+        held = fip.require_settled_on(_ref(source))
+        target = self._target(fip.next_candidate(_ref(to)).target_id)
+        if held.serves(target.ref):
+            raise AlreadyAttached(f"{fip.address} is there already")
+        self._require_room(fip, target)
+        if by_health:
+            fip.fail_by_health(BEGINNING + timedelta(seconds=self._clock()))
+        self._hand_over(fip, held, target, FAILOVER)
+
+    def _is_under_way(self, fip: FlexibleIP, source: UUID | None, to: UUID | None) -> bool:
+        leaving, waiting = fip.present, fip.waiting
+        if leaving is None or waiting is None or self.operations[waiting.operation_id].kind != FAILOVER:
+            return False
+        return source in {None, leaving.target_id} and to in {None, waiting.target_id}
 
     def adopt(self, prefix: Prefix, target_id: UUID) -> None:
         """Make a legacy IPv6 prefix a flexible IP of the target that uses it. Repeating it changes nothing."""
@@ -115,12 +204,13 @@ class Ledger:
             project=PROJECT,
             zone=ZONE,
             family=wire.Family.IPV6,
+            kind=wire.FlexibleIPKind.STANDARD,
             address=str(prefix),
             interface_id=host,
             adopted_kind=KIND,
             adopted_id=target_id,
         )
-        self.flexible_ips[fip_id] = fip
+        self._add(fip)
         fip.serve(target, None, self._open("adopt", fip), BEGINNING)
         self._came.setdefault(target_id, {})[fip_id] = fip
         self.promised[fip_id] = target_id
@@ -149,11 +239,13 @@ class Ledger:
             raise TargetLimit(f"{target.name} may hold {target.limit(fip.family)} {fip.family} addresses and does")
 
     def has_room(self, fip: FlexibleIP, target: Target) -> bool:
-        counted = sum(
-            item.vanished is None and other.family == fip.family and not other.carried
-            for other, item in self._attachments(target.id)
-        )
-        return fip.carried or counted < target.limit(fip.family)
+        """Beside what it holds, awaits, or is a candidate for."""
+        if fip.carried:
+            return True
+        on = {other.id: other for other, item in self._attachments(target.id) if item.vanished is None}
+        on |= {other.id: other for other in self.failover if other.candidate(target.ref)}
+        counted = sum(other.family == fip.family and not other.carried for other in on.values() if other is not fip)
+        return counted < target.limit(fip.family)
 
     # --- what the controller asks ------------------------------------------------------------------------------------
 
@@ -196,7 +288,7 @@ class Ledger:
         return AddressSet(
             target.addresses_revision,
             tuple(
-                (fip.id, ip_network(fip.address), addressing.host(fip.address, fip.interface_id))
+                (fip.id, *self._parsed[fip.id], tuple(one.target_id for one in fip.candidates), fip.health_check)
                 for _, fip in sorted(listed, key=lambda pair: (pair[0] or 0, pair[1].id))
             ),
         )
@@ -251,6 +343,8 @@ class Ledger:
             if not operation.finished:
                 operation.fail(TargetDeleted.code, "the target was deleted")
             fip.attachments.remove(item)
+        for fip in self.failover:
+            fip.stored_candidates = [one for one in fip.stored_candidates if one.target_id != target_id]
         del self.targets[target_id]
 
     # --- what tests look at ------------------------------------------------------------------------------------------

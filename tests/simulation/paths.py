@@ -7,6 +7,7 @@ conversion; and what is on its way by a gateway when the path changes still find
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 from typing import NamedTuple
@@ -20,6 +21,7 @@ from tests.simulation.agents import Agent
 from tests.simulation.controller import Controller
 from tests.simulation.rows import Claim, Port
 
+BY_NAT = {modes.NAT, modes.HOSTNAT}
 TRANSIT_S = 0.1  # the longest that a packet takes to a gateway
 
 
@@ -48,7 +50,9 @@ class Paths:
     # --- packets -----------------------------------------------------------------------------------------------------
 
     def _gateways(self) -> list[Agent]:
-        return [self.controller.agents[node.id] for node in self.controller.rows.of_role("gateway")]
+        """Those that packets pass."""
+        fenced = self.controller.fabric.fenced
+        return [self.controller.agents[n.id] for n in self.controller.rows.of_role("gateway") if n.id not in fenced]
 
     def way_in(self, port: Port, public: Prefix) -> Way | None:
         hosts = self.controller.fabric.next_hops(public)
@@ -64,13 +68,13 @@ class Paths:
         kernel = self.controller.agents[host].kernel
         row = kernel.table(HostNat).get(link_name(port.id))
         at_home = row is not None and row.inbound and row.public == public.network_address
-        return at_home and self._reaches(host, port, public)
+        return at_home and self.reaches(host, port, public)
 
     def _arrives(self, port: Port, private: IPv4Address) -> bool:
         hosts = self.controller.fabric.towards(private)
-        return bool(hosts) and all(self._reaches(host, port, IPv4Network(private)) for host in hosts)
+        return bool(hosts) and all(self.reaches(host, port, IPv4Network(private)) for host in hosts)
 
-    def _reaches(self, host: UUID, port: Port, prefix: Prefix) -> bool:
+    def reaches(self, host: UUID, port: Port, prefix: Prefix) -> bool:
         """Whether a hypervisor has a route for `prefix` to the guest, and the guest hears it."""
         agent = self.controller.agents[host]
         row = agent.kernel.table(Forward).get(prefix)
@@ -87,35 +91,45 @@ class Paths:
         return Way.CENTRAL if all(mapped) else None
 
     def _mapped(self, port: Port, gateway: Agent, table: type[Outbound]) -> bool:
-        bound = self.controller.rows.node_bound.items()
-        private = [p.network_address for p, (_, holder) in bound if holder == port.id and p.version == 4]
-        return any(address in gateway.kernel.table(table) for address in private)
+        rows = gateway.kernel.table(table)
+        return any(prefix.network_address in rows for prefix in self._private(port))
+
+    def _private(self, port: Port) -> list[Prefix]:
+        return [prefix for prefix in self.controller.rows.held_by(port.id) if prefix.version == 4]
 
     def answers(self, port: Port, public: Prefix) -> bool:
         return self.way_in(port, public) is not None and self.way_out(port) is not None
 
     # --- what must hold ----------------------------------------------------------------------------------------------
 
-    def loss(self) -> str | None:
-        """Whose packets are lost that were not before, and how; None if nobody's are."""
-        controller, now = self.controller, self.controller.engine.now
-        for port in controller.rows.ports.values():
-            place = self._place(port)
-            before = self._whole.get(port.id)
-            if place is None:
-                self._whole.pop(port.id, None)
-                continue
-            way_in, way_out = self.way_in(port, place[1]), self.way_out(port)
-            if before is not None and before.place == place:
-                if before.central:
-                    self._central_until[port.id] = now
-                if way_in is None or way_out is None:
-                    return f"{port.name} has no way {'in' if way_in is None else 'out'}"
-                on_their_way = now - self._central_until.get(port.id, -TRANSIT_S) < TRANSIT_S
-                if on_their_way and not all(self._maps(port, gateway, place[1]) for gateway in self._gateways()):
-                    return f"what is on its way to or from {port.name} finds no mapping"
-            if way_in is not None and way_out is not None:
-                self._whole[port.id] = Whole(place, Way.CENTRAL in {way_in, way_out})
+    def loss(self, concerns: Callable[[str, Iterable[Prefix]], bool]) -> str | None:
+        """Whose packets are lost that were not before, and how; None if nobody's are.
+
+        `concerns`: whether something has changed by a link, or for prefixes, since the last look.
+        """
+        for port in self.controller.rows.ports.values():
+            if port.mode in BY_NAT and concerns(link_name(port.id), [*port.public, *self._private(port)]):
+                lost = self._loss(port)
+                if lost is not None:
+                    return lost
+        return None
+
+    def _loss(self, port: Port) -> str | None:
+        now, place, before = self.controller.engine.now, self._place(port), self._whole.get(port.id)
+        if place is None:
+            self._whole.pop(port.id, None)
+            return None
+        way_in, way_out = self.way_in(port, place[1]), self.way_out(port)
+        if before is not None and before.place == place:
+            if before.central:
+                self._central_until[port.id] = now
+            if way_in is None or way_out is None:
+                return f"{port.name} has no way {'in' if way_in is None else 'out'}"
+            on_their_way = now - self._central_until.get(port.id, -TRANSIT_S) < TRANSIT_S
+            if on_their_way and not all(self._maps(port, gateway, place[1]) for gateway in self._gateways()):
+                return f"what is on its way to or from {port.name} finds no mapping"
+        if way_in is not None and way_out is not None:
+            self._whole[port.id] = Whole(place, Way.CENTRAL in {way_in, way_out})
         return None
 
     def _maps(self, port: Port, gateway: Agent, public: Prefix) -> bool:
@@ -124,7 +138,7 @@ class Paths:
     def _place(self, port: Port) -> tuple[UUID, Prefix] | None:
         """Where a settled port's one public address is; None if others than its conversion may disturb it now."""
         controller = self.controller
-        if port.mode not in {modes.NAT, modes.HOSTNAT} or port.node is None or len(port.public) != 1:
+        if port.mode not in BY_NAT or port.node is None or len(port.public) != 1:
             return None
         if isinstance(controller.rows.claims.get(port.id), Claim):
             return None
@@ -135,5 +149,9 @@ class Paths:
         others = [agent for agent in controller.agents.values() if agent.id != port.node]
         # What an earlier holder announced comes to light again when the newest announcement goes: nobody can help it.
         misled = public in controller.fabric.twice or controller.fabric.stale(public, others)
-        troubled = misled or any(agent.disturbed for agent in involved) or port.node in controller.fabric.cut
+        troubled = (
+            misled
+            or any(agent.disturbed for agent in involved)
+            or port.node in controller.fabric.cut | controller.fabric.fenced
+        )
         return (port.node, public) if settled and not troubled else None

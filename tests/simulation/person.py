@@ -84,10 +84,7 @@ class Person:
             self.controller.resume(Phase.DONE)
 
     def _begin(self) -> None:
-        ledger = self.controller.ledger
-        asked = all(operation.finished for operation in ledger.operations.values())
-        leaving = any(fip.state in {"detaching", "moving"} for fip in ledger.flexible_ips.values())
-        if self.alone and (self.controller.rows.claims or leaving or not asked):
+        if self.alone and not self._quiet():
             return
         self.before = self._dump()
         random = self.controller.engine.random
@@ -102,6 +99,17 @@ class Person:
         if self.trouble == "stale":
             self.faults.silent_for_long("edge")
 
+    def _quiet(self) -> bool:
+        """Whether nothing is going on; so that nothing begins by itself, no health is checked any more."""
+        ledger, rows = self.controller.ledger, self.controller.rows
+        for fip in ledger.failover:
+            if fip.health_check is not None:
+                ledger.put_health_check(fip.id, None)
+        asked = all(operation.finished for operation in ledger.operations.values())
+        leaving = any(fip.state in {"detaching", "moving"} for fip in ledger.flexible_ips.values())
+        apart = any(node.fence or node.fenced for node in rows.nodes.values()) or rows.address_fences
+        return asked and not (leaving or apart or rows.claims or rows.works or ledger.lagging())
+
     # --- at its time -------------------------------------------------------------------------------------------------
 
     def watch(self) -> None:
@@ -109,8 +117,8 @@ class Person:
         conversion = self.controller.conversion
         if conversion is None or conversion.phase.over or conversion.phase is Phase.ABORTING:
             return
-        claims = [c for c in self.controller.rows.claims.values() if isinstance(c, ConversionClaim)]
-        going = [claim for claim in claims if claim.kind == CONVERT]
+        claims = self.controller.rows.claims.values()
+        going = [claim for claim in claims if isinstance(claim, ConversionClaim) and claim.kind == CONVERT]
         if self.turns == conversion.phase.value:
             self.controller.abort()
         elif due := [claim for claim in going if claim.stage.name.lower() == self.turns]:

@@ -12,7 +12,7 @@ from ipaddress import ip_network
 from uuid import UUID
 
 from common.errors import DomainError
-from services.placement import bells, modes, scheduler
+from services.placement import modes, scheduler
 from services.placement.conversion import steps
 from services.placement.conversion.phases import Phase
 from services.placement.conversion.steps import Stage
@@ -23,14 +23,11 @@ from services.placement.errors import (
     InstanceBusy,
     InstanceState,
 )
-from services.placement.move import Kind, Step, first_step
-from services.placement.node_addresses import lowest_free
-from services.placement.snapshot import Prefix
-from tests.simulation.conversions import Conversions
-from tests.simulation.rows import Claim, Node, Operation, Port
+from services.placement.move import Kind, Step
+from tests.simulation.fleet import NEEDED, Fleet, Place
+from tests.simulation.operators import WEIGHTS, Operators
+from tests.simulation.rows import Claim, Port
 
-NEEDED = {"VCPU": 1}
-Place = tuple[UUID, list[Prefix]]
 RUNNING, ARCHIVED, DELETED = "running", "archived", "deleted"
 
 
@@ -38,14 +35,18 @@ RUNNING, ARCHIVED, DELETED = "running", "archived", "deleted"
 class Requests:
     """The API, and people who use it."""
 
-    controller: Conversions
+    controller: Fleet
     most_instances: int
     nat_share: int = 7
     early: bool = False
     promised: dict[UUID, str] = field(default_factory=dict)  # the state each instance shall reach
     accepted: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
+    operators: Operators = field(init=False)
     _made: int = 0
+
+    def __post_init__(self) -> None:
+        self.operators = Operators(self.controller, self)
 
     # --- at random ---------------------------------------------------------------------------------------------------
 
@@ -57,7 +58,8 @@ class Requests:
             "create": 10 if len(ports) < self.most_instances else 1,
             "start": 9,
             "stop": 6,
-            "live": 18,
+            "live": 16,
+            "cold": 6,
             "restart": 4,
             "convert": 5,
             "revert": 2,
@@ -65,6 +67,7 @@ class Requests:
             "attach": 22,
             "detach": 10,
             "move": 16,
+            **WEIGHTS,
         }
         kind = random.choices(list(kinds), list(kinds.values()))[0]
         try:
@@ -81,6 +84,8 @@ class Requests:
             return self.create(self._mode(), self._free_addresses(random.randint(0, 2)))
         if kind in {"attach", "detach", "move"}:
             return self._address(kind)
+        if kind in WEIGHTS:
+            return self.operators.ask(kind)
         idle = [port for port in ports if port not in rows.claims]
         running = [port for port in idle if rows.ports[port].node is not None]
         archived = [port for port in idle if rows.ports[port].node is None]
@@ -90,6 +95,7 @@ class Requests:
             "start": archived,
             "stop": running,
             "live": running,
+            "cold": running,
             "restart": running,
             "delete": idle,
             "convert": nat,
@@ -168,7 +174,7 @@ class Requests:
         )
         destination = self._place(port)
         controller.rows.ports[port.id] = port
-        self._claim(port, Kind.CREATE, destination, wanted)
+        self.controller.claim(port, Kind.CREATE, destination, wanted)
         self.promised[port.id] = RUNNING
 
     def change(self, kind: Kind, port_id: UUID) -> None:
@@ -186,10 +192,11 @@ class Requests:
         if kind is Kind.START:
             destination = self._place(replace(port, mode=self.controller.mode_at_start(port)))
             self.controller.adopt(port)
-        elif kind is Kind.LIVE:
+        elif kind in {Kind.LIVE, Kind.COLD}:
             destination = self._place(port)
-        self._claim(port, kind, destination)
+        self.controller.claim(port, kind, destination)
         self.controller.derive(port)
+        self.controller.unstopped.discard(port_id)
         self.promised[port_id] = {Kind.STOP: ARCHIVED, Kind.DELETE: DELETED}.get(kind, RUNNING)
 
     def convert(self, kind: str, port_id: UUID) -> None:
@@ -214,36 +221,23 @@ class Requests:
         rows, now = self.controller.rows, self.controller.engine.now
         exclude = frozenset({port.node} if port.node else ())
         for host in scheduler.candidates(rows.hosts(now), NEEDED, exclude=exclude):
-            bound = self._node_bound(port, rows.nodes[host.id])
+            bound = self.controller.bound_on(port, rows.nodes[host.id])
             if bound is not None:
                 return host.id, bound
         raise CapacityExhausted("no hypervisor that answers has room")
 
-    def _node_bound(self, port: Port, node: Node) -> list[Prefix] | None:
-        """The 10.x and legacy IPv6 a port gets on a node; None if one is exhausted."""
-        if not modes.MODES[port.mode].node_bound:
-            return []
-        held, kept = list(self.controller.rows.node_bound), self.controller.rows.kept_families(port)
-        found = [
-            lowest_free(within, [p for p in held if p.version == within.version])
-            for within in node.prefixes
-            if within.version not in kept
-        ]
-        return [prefix for prefix in found if prefix is not None] if None not in found else None
+    def comes_to(self, port: UUID, *, runs: bool) -> None:
+        """Its change was cancelled."""
+        self.promised[port] = RUNNING if runs else ARCHIVED
 
-    def _claim(self, port: Port, kind: Kind, place: Place | None, wanted: tuple[UUID, ...] = ()) -> None:
+    def make_room(self, besides: UUID) -> None:
+        """Stop an instance that runs on another node than `besides`. Raises CapacityExhausted."""
         rows = self.controller.rows
-        number = f"placement-{len(rows.operations)}"
-        destination = None
-        if place is not None:
-            destination, bound = place
-            rows.allocations[number] = destination
-            for prefix in bound:
-                rows.node_bound[prefix] = (destination, port.id)
-        rows.operations[number] = Operation(number, kind, port.id)
-        rows.swap(None, Claim(port.id, number, kind, first_step(kind), port.node, destination, wanted))
-        self.controller.engine.note(f"{number} {kind} {port.name} {port.mode} {first_step(kind)} at {destination}")
-        self.controller.ring(bells.OPERATION, (number,))
+        running = [port.id for port in rows.ports.values() if port.node not in {None, besides}]
+        idle = [port for port in running if port not in rows.claims]
+        if not idle:
+            raise CapacityExhausted("nothing can be stopped to make room")
+        self.change(Kind.STOP, self.controller.engine.random.choice(idle))
 
     # --- promises that changed on the way ---------------------------------------------------------------------------
 
@@ -254,6 +248,8 @@ class Requests:
         for port_id, operation in last.items():
             if operation.kind == Kind.CREATE and operation.state == "failed" and isinstance(port_id, UUID):
                 self.promised[port_id] = DELETED
+        for port_id in self.controller.unstopped:
+            self.promised[port_id] = RUNNING
         for fip, target in ledger.promised.items():
-            if target is not None and target not in ledger.targets:
+            if target is not None and (target not in ledger.targets or target not in rows.ports):  # registered late
                 ledger.promised[fip] = None

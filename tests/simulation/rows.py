@@ -6,17 +6,20 @@ constraints, snapshots) is shown on PostgreSQL, not here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
+from itertools import takewhile
+from typing import Any
 from uuid import UUID
 
 from services.netagent import wire
 from services.placement import modes
 from services.placement.conversion.steps import Stage
+from services.placement.fleet.steps import Work
 from services.placement.move import Kind, Passage, Step
 from services.placement.scheduler import Host, Supply
-from services.placement.snapshot import Entries, Prefix, Sequenced
+from services.placement.snapshot import Entries, Interface, Prefix, Sequenced
 
 EPOCH = 1
 UNREACHABLE_AFTER_S = 4.0
@@ -33,6 +36,7 @@ class Node:
     name: str
     role: str
     endpoint: IPv4Address
+    neighbour: IPv4Address  # its end of the edge's link to it
     prefixes: list[Prefix] = field(default_factory=list)  # of a hypervisor: those it gives node-bound addresses from
     vcpus: int = 0
     generation: int = 1
@@ -41,6 +45,9 @@ class Node:
     seen_at: float = -1e9
     refused: int = 0  # entries its kernel is known not to hold as asked
     refusal: str | None = None  # why its agent takes nothing
+    admin_state: str = "enabled"
+    fence: bool = False  # a person's evidence
+    fenced: bool = False  # the edges have read back that they hold it apart
 
     def up(self, now: float) -> bool:
         return now - self.seen_at < UNREACHABLE_AFTER_S
@@ -52,7 +59,9 @@ class Address:
 
     flexible_ip: UUID
     prefix: Prefix
-    host: str
+    host: Interface
+    candidates: tuple[UUID, ...] = ()  # of a failover address, the best first
+    health_check: Mapping[str, Any] | None = None
 
 
 @dataclass(slots=True)
@@ -107,10 +116,40 @@ class Claim:
     source: UUID | None
     destination: UUID | None
     wanted: tuple[UUID, ...] = ()  # create: the addresses asked for
+    wave: str = ""  # those of one are taken together
+    given: tuple[Prefix, ...] = ()  # node-bound addresses of the destination
+    undone: bool = False  # it goes back
 
     @property
     def passage(self) -> Passage:
         return Passage(self.kind, self.step, self.source, self.destination)
+
+
+def passage_of(claim: Claim | ConversionClaim | None) -> Passage | None:
+    """A claim's part in where the port is; a conversion has none."""
+    return claim.passage if isinstance(claim, Claim) else None
+
+
+@dataclass(slots=True)
+class NodeWork:
+    """What is being done to a node as a whole."""
+
+    node: UUID
+    operation: str
+    kind: Work
+    concurrency: int = 1
+    paused: bool = False
+
+
+@dataclass(slots=True)
+class AddressFence:
+    """An address that the edges hold apart from a node which has not withdrawn it."""
+
+    id: UUID
+    node: UUID
+    key: wire.EntryKey
+    port: UUID
+    realized: bool = False
 
 
 @dataclass(slots=True)
@@ -126,7 +165,7 @@ class Operation:
 
     @property
     def final(self) -> bool:
-        return self.state in {"succeeded", "failed"}
+        return self.state in {"succeeded", "failed", "cancelled"}
 
 
 @dataclass(slots=True)
@@ -152,6 +191,27 @@ class Batch:
     digest: dict[str, str]
 
 
+class NodeBound(dict[Prefix, tuple[UUID, UUID | None]]):
+    """Prefix → (node, port): UNIQUE (zone, prefix). `of`: the same by port."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.of: dict[UUID, dict[Prefix, None]] = {}
+
+    def __setitem__(self, prefix: Prefix, held: tuple[UUID, UUID | None]) -> None:
+        if prefix in self:
+            del self[prefix]
+        super().__setitem__(prefix, held)
+        if held[1] is not None:
+            self.of.setdefault(held[1], {})[prefix] = None
+
+    def __delitem__(self, prefix: Prefix) -> None:
+        holder = self[prefix][1]
+        super().__delitem__(prefix)
+        if holder is not None:
+            del self.of[holder][prefix]
+
+
 class Rows:
     """All rows of the controller."""
 
@@ -163,11 +223,13 @@ class Rows:
         self.operations: dict[str, Operation] = {}
         self.stack, self.nat_closed = "dual", False  # of the zone
         self.zone_prefixes: list[Prefix] = []
-        self.node_bound: dict[Prefix, tuple[UUID, UUID | None]] = {}  # prefix → (node, port): UNIQUE (zone, prefix)
+        self.node_bound = NodeBound()
         self.carried: set[Prefix] = set()  # of those: what the ledger owns, or is about to
         self.sequences: dict[Prefix, Sequenced] = {}
+        self.works: dict[UUID, NodeWork] = {}  # by node: one at a time
+        self.address_fences: dict[tuple[UUID, wire.EntryKey], AddressFence] = {}
         self.allocations: dict[UUID | str, UUID] = {}  # consumer → node; an instance takes one VCPU
-        self._entries: dict[UUID, dict[wire.EntryKey, Row]] = {}
+        self._entries: dict[UUID, dict[wire.EntryKey, Row]] = {}  # by node, in the order of their generations
         self._of_owner: dict[UUID, dict[tuple[UUID, wire.EntryKey], Row]] = {}
 
     # --- claims ------------------------------------------------------------------------------------------------------
@@ -193,18 +255,32 @@ class Rows:
         claim = self.claims.get(port)
         return claim if isinstance(claim, ConversionClaim) else None
 
+    def held_by(self, port: UUID) -> list[Prefix]:
+        """The node-bound prefixes of a port."""
+        return list(self.node_bound.of.get(port, ()))
+
+    def claimed_by(self, name: str) -> list[UUID]:
+        """The ports of an Operation, or of a wave, that a move has."""
+        claims = sorted((claim for claim in self.claims.values() if isinstance(claim, Claim)), key=lambda one: one.port)
+        return [claim.port for claim in claims if name in {claim.operation, claim.wave}]
+
+    def on_node(self, node: UUID) -> list[Port]:
+        """The ports that are, or are about to be, on a node."""
+        about_to = {
+            claim.port for claim in self.claims.values() if isinstance(claim, Claim) and claim.destination == node
+        }
+        return [port for port in self.ports.values() if port.node == node or port.id in about_to]
+
     def free_node_bound(self, port: Port, keep: UUID | None) -> None:
         """Free what the port holds of other nodes than `keep`, save what is being carried over."""
-        for prefix, (node, holder) in list(self.node_bound.items()):
-            if holder == port.id and node != keep and prefix not in self.carried:
+        for prefix in self.held_by(port.id):
+            if self.node_bound[prefix][0] != keep and prefix not in self.carried:
                 del self.node_bound[prefix]
 
     def kept_families(self, port: Port) -> set[int]:
         """IP versions of which a port gets no node-bound address on another node."""
         stays = not modes.MODES[port.mode].rebinds
-        held = {
-            p.version for p, (_, holder) in self.node_bound.items() if holder == port.id if stays or p in self.carried
-        }
+        held = {prefix.version for prefix in self.held_by(port.id) if stays or prefix in self.carried}
         return held | {address.prefix.version for address in port.addresses if address.prefix.version == 6}
 
     def hosts(self, now: float) -> list[Host]:
@@ -216,7 +292,7 @@ class Rows:
             Host(
                 node.id,
                 node.name,
-                enabled=True,
+                enabled=node.admin_state == "enabled" and not node.fence and not node.fenced,
                 up=node.up(now),
                 traits=frozenset(),
                 supplies={"VCPU": Supply(node.vcpus, 0, 1, node.vcpus, 1, 1.0, used.get(node.id, 0))},
@@ -259,6 +335,7 @@ class Rows:
             node.digest.remove(row.key.kind, row.key.key, row.value)
             self._fail(row, None)
             row.removed, row.generation, row.asked_by = True, node.generation, asked_by
+            table[row.key] = table.pop(row.key)
         for key, entry in puts.items():
             before = table.get(key)
             if before is not None:
@@ -288,7 +365,7 @@ class Rows:
         if node.generation == node.applied and not whole:
             return None
         whole = whole or node.applied == 0
-        rows = [row for row in self.entries_of(node_id) if whole or row.generation > node.applied]
+        rows = self.entries_of(node_id) if whole else self._since(node_id, node.applied)
         puts = [row.entry for row in rows if not row.removed]
         tombstones = [wire.Tombstone(row.key, row.asked_by) for row in rows if row.removed]
         message: wire.Snapshot | wire.Delta
@@ -317,7 +394,8 @@ class Rows:
         if before == node.applied and not failed and not node.refused:
             return []
         owners: dict[UUID, None] = {}
-        for row in self.entries_of(node.id):
+        every = failed or node.refused
+        for row in self.entries_of(node.id) if every else self._since(node.id, before):
             fresh = before < row.generation <= node.applied
             if not fresh and row.failure is None and row.key not in failed:
                 continue
@@ -333,16 +411,59 @@ class Rows:
         """The node's agent does not take what it is sent; return the owners who wait for it."""
         node = self.nodes[node_id]
         node.refusal = refusal
-        return list(dict.fromkeys(row.owner for row in self.entries_of(node_id) if row.generation > node.applied))
+        return self.waiting_for(node_id)
 
     def pending(self, owner: UUID) -> list[tuple[Node, str | None]]:
-        """The nodes that have not read back what they must hold of `owner`, each with a failure if there is one."""
+        """The nodes that have not read back what they must hold of `owner`, each with a failure if there is one.
+
+        What is held apart counts as withdrawn: a node that is fenced, and an address that is fenced from a node.
+        """
         behind: dict[UUID, str | None] = {}
         for row in self._of_owner.get(owner, {}).values():
             node = self.nodes[row.node]
-            if row.generation > node.applied or row.failure is not None:
+            if node.fenced or row.key.kind is wire.Kind.HEALTH_CHECK or not self._is_late(row):
+                continue
+            fence = self.address_fences.get((row.node, row.key)) if row.removed else None
+            if fence is None or not fence.realized:
                 behind[row.node] = behind.get(row.node) or row.failure or node.refusal
         return [(self.nodes[node_id], behind[node_id]) for node_id in sorted(behind)]
+
+    def withdrawing(self, node_id: UUID) -> list[Prefix]:
+        """The addresses that leave a node, and that its kernel may still hold."""
+        leaving = [row for row in self.entries_of(node_id) if row.removed and row.key.kind is wire.Kind.ADDRESS]
+        return [wire.unpack_prefix(row.key.key) for row in leaving]
+
+    def _is_late(self, row: Row) -> bool:
+        return row.generation > self.nodes[row.node].applied or row.failure is not None
+
+    def waiting_for(self, node_id: UUID) -> list[UUID]:
+        """The owners of what a node has not read back."""
+        return list(dict.fromkeys(row.owner for row in self.entries_of(node_id) if self._is_late(row)))
+
+    def unwithdrawn(self) -> list[Row]:
+        """Addresses that leave a port which stays, not withdrawn by its node nor fenced from it; nor is the node."""
+        found = []
+        for node in self.nodes.values():
+            if node.fenced:
+                continue
+            for row in self.entries_of(node.id):
+                going = row.removed and row.key.kind is wire.Kind.ADDRESS and self._is_late(row)
+                if going and (node.id, row.key) not in self.address_fences and self._has_port(row.owner, node.id):
+                    found.append(row)
+        return found
+
+    def _has_port(self, owner: UUID, node: UUID) -> bool:
+        row = self._of_owner[owner].get((node, wire.EntryKey(wire.Kind.PORT, owner.bytes)))
+        return row is not None and not row.removed
+
+    def outlived(self) -> list[AddressFence]:
+        """Address fences whose node has withdrawn the address, or has read back that it holds it again."""
+        held = {place: self._entries.get(place[0], {}).get(place[1]) for place in self.address_fences}
+        return [
+            fence
+            for place, fence in self.address_fences.items()
+            if (row := held[place]) is None or not self._is_late(row)
+        ]
 
     def mappings(self) -> int:
         """Mappings that gateways hold, or have not yet read back to be gone."""
@@ -352,6 +473,12 @@ class Rows:
 
     def entries_of(self, node_id: UUID) -> list[Row]:
         return list(self._entries.get(node_id, {}).values())
+
+    def _since(self, node_id: UUID, generation: int) -> list[Row]:
+        """Those that are newer than `generation`."""
+        table = self._entries.get(node_id, {})
+        newest_first = takewhile(lambda row: row.generation > generation, reversed(table.values()))
+        return list(newest_first)[::-1]
 
     def held_of(self, owner: UUID) -> list[tuple[UUID, wire.Entry]]:
         """What nodes must hold of `owner`."""

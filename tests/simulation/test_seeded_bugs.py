@@ -18,6 +18,8 @@ RULES = {
     "an answer of another content counts": {"two targets", "wrong tenant", "two holders", "sequence"},
     "gateways off before outbound on": {"packets lost"},
     "a switch that does not settle": {"packets lost"},
+    "a fence that no edge has read back": {"two targets", "two holders", "two preferred", "wrong tenant"},
+    "let in before it has withdrawn": {"two targets", "two holders", "two preferred", "wrong tenant"},
 }
 
 

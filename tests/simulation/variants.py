@@ -10,6 +10,8 @@ from services.netagent.admission import Change, Held, Position
 from services.placement import move
 from services.placement.conversion import steps
 from services.placement.conversion.steps import Path, Stage
+from services.placement.fleet import steps as fleet
+from services.placement.fleet.steps import Work
 from services.placement.move import Advance, Facts, Kind, Step, Wait
 from tests.simulation.decisions import Decisions
 
@@ -59,6 +61,18 @@ def _convert_unsettled(kind: str, stage: Stage, facts: steps.Facts) -> steps.Dec
     return steps.next_step(kind, stage, replace(facts, settled_s=steps.SETTLE_S))
 
 
+def _fence_unread(work: Work, facts: fleet.Facts) -> fleet.Decision:
+    """A node counts as fenced as soon as the edges were told."""
+    return fleet.next_step(work, replace(facts, edges_pending=None))
+
+
+def _let_in_unread(work: Work, facts: fleet.Facts) -> fleet.Decision:
+    """A node is let in before it has withdrawn what is no longer its."""
+    return fleet.next_step(work, replace(facts, node_pending=None))
+
+
+FENCE_NOT_READ_BACK = Decisions(node_step=_fence_unread)
+LET_IN_AT_ONCE = Decisions(node_step=_let_in_unread)
 GATEWAYS_OFF_FIRST = Decisions(path=_path_reversed)
 UNSETTLED = Decisions(convert=_convert_unsettled)
 
@@ -70,4 +84,6 @@ VARIANTS = {
     "an answer of another content counts": ANSWERS_TRUSTED,
     "gateways off before outbound on": GATEWAYS_OFF_FIRST,
     "a switch that does not settle": UNSETTLED,
+    "a fence that no edge has read back": FENCE_NOT_READ_BACK,
+    "let in before it has withdrawn": LET_IN_AT_ONCE,
 }

@@ -7,22 +7,25 @@ controller's rows and the fabric are ours. The same seed plays the same story.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_network
 from uuid import UUID
 
+from dataplane.entries import Blackhole, Fence
 from dataplane.memory import World as Guests
+from services.ipam.wire import FlexibleIPKind
 from services.netagent import reconciler
+from services.placement.snapshot import Prefix
 from tests.simulation import ending
 from tests.simulation.agents import Agent
 from tests.simulation.controller import Edge
-from tests.simulation.conversions import Conversions
 from tests.simulation.decisions import Admit, Decisions
 from tests.simulation.engine import Engine
 from tests.simulation.fabric import Fabric
 from tests.simulation.faults import Faults
+from tests.simulation.fleet import Fleet
 from tests.simulation.invariants import Broken, Invariants
 from tests.simulation.network import Network
 from tests.simulation.person import LOOKS_S, Person
@@ -31,8 +34,9 @@ from tests.simulation.rows import Node
 from tests.simulation.workers import Workers
 
 VERIFY_S = 4.0
-SETTLING_S, LATEST_S = 60.0, 10.0
+SETTLING_S, LATEST_S = 120.0, 10.0
 PAUSE_S = 0.2  # between requests, on average
+KINDS = (FlexibleIPKind.STANDARD, FlexibleIPKind.FAILOVER)
 CONVERTED_S = 1200.0  # by then a conversion is over, whatever happened
 
 
@@ -76,7 +80,7 @@ class Cloud:
         self.agents: dict[UUID, Agent] = {}
         self.guests = Guests()
         self.fabric = Fabric(self.engine, self._fabric_changed)
-        self.controller = Conversions(
+        self.controller = Fleet(
             self.engine, decisions, Workers(self.engine), Network(self.engine), self.agents, self.fabric
         )
         self.invariants = Invariants(self.controller)
@@ -84,6 +88,7 @@ class Cloud:
         self._nodes(hypervisors)
         self._addresses()
         self.requests = Requests(self.controller, most_instances=hypervisors * 4, early=size.early)
+        self.operators = self.requests.operators
         self.faults = Faults(self.controller)
         self.person: Person | None = None
         self.engine.after_each = self.invariants.check
@@ -98,7 +103,8 @@ class Cloud:
         rows = self.controller.rows
         for number, name in enumerate(names, 1):
             role = name.split("-", maxsplit=1)[0]
-            node = Node(UUID(int=number), name, role, IPv4Address(f"172.31.{number}.2"))
+            ends = IPv4Address(f"172.31.{number}.2"), IPv4Address(f"172.30.{number}.2")
+            node = Node(UUID(int=number), name, role, *ends)
             if role == "hypervisor":
                 node.prefixes = [ip_network(f"10.{number}.0.0/28"), ip_network(f"2001:db8:{number:x}::/60")]
                 node.vcpus = 6
@@ -110,22 +116,31 @@ class Cloud:
     def _addresses(self) -> None:
         ledger = self.controller.ledger
         for number in range(self.size.ipv4):
-            self._reserve(f"198.18.0.{number + 1}/32", None)
+            self._reserve(f"198.18.0.{number + 1}/32", None, KINDS[number < self.size.ipv4 // 4])
         for number in range(self.size.ipv6):
-            self._reserve(f"2001:db8:100:{number + 1:x}::/64", f"2001:db8:100:{number + 1:x}::5")
+            prefix = f"2001:db8:100:{number + 1:x}::"
+            self._reserve(f"{prefix}/64", f"{prefix}5", KINDS[number < self.size.ipv6 // 3])
         assert len(ledger.flexible_ips) == self.size.ipv4 + self.size.ipv6
 
-    def _reserve(self, address: str, interface_id: str | None) -> None:
+    def _reserve(self, address: str, interface_id: str | None, kind: FlexibleIPKind) -> None:
         fip = UUID(int=(1 << 100) + len(self.controller.ledger.flexible_ips))
-        self.controller.ledger.reserve(fip, address, interface_id)
+        self.controller.ledger.reserve(fip, address, interface_id, kind)
         self.invariants.know(ip_network(address), fip)
 
     def _touched(self, agent: Agent) -> None:
         self.fabric.touched(agent)
         self.invariants.touched(agent)
+        if agent.role == "edge":
+            self._holds_apart(agent)
 
-    def _fabric_changed(self) -> None:
-        self.invariants.rerouted = True
+    def _holds_apart(self, edge: Agent) -> None:
+        nodes = {node.neighbour: node.id for node in self.controller.rows.nodes.values()}
+        drops = edge.kernel.table(Blackhole).values()
+        self.fabric.blackholes = {(nodes[row.neighbour], row.prefix) for row in drops if row.neighbour in nodes}
+        self.fabric.hold_apart({nodes[row.neighbour] for row in edge.kernel.table(Fence).values()}, self.agents)
+
+    def _fabric_changed(self, prefixes: Iterable[Prefix]) -> None:
+        self.invariants.rerouted(prefixes)
         self.controller.fabric_changed()
 
     def _after_each(self) -> None:
@@ -160,6 +175,8 @@ class Cloud:
                 raise Broken(
                     "unfinished", f"{conversion and (conversion.phase, conversion.paused)} after all this time"
                 )
+            if sum(self.requests.accepted.values()) >= size.requests:
+                self.operators.wind_up()
             engine.run_until(engine.now + 1.0)
         self.faults.heal()
         self.controller.workers.crash_commits = 0
@@ -182,6 +199,7 @@ class Cloud:
         self.engine.run_until(self.engine.now + LATEST_S)  # until then, messages of the last fault arrive
         while True:
             try:
+                self.operators.wind_up()
                 self.invariants.untouched()
                 ending.judge(self.requests)
             except Broken:
