@@ -97,6 +97,8 @@ class Invariants:
         """Whether it is a flexible IP: of the pools, or carried and handed over."""
         rows = self.controller.rows
         if prefix not in self._addresses and prefix in rows.carried and rows.node_bound[prefix][1] is None:
+            if carried_id(prefix) not in self._ledger.flexible_ips:  # its port went before it was adopted
+                return False
             self.know(prefix, carried_id(prefix))
         return prefix in self._addresses
 
