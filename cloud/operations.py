@@ -88,6 +88,7 @@ class CloudStatus:
     zone: str  # the first of `zones`
     zones: list[str]
     apis: dict[str, str]
+    metrics: dict[str, str]  # URLs by process, as its control namespace reaches them
     tokens: dict[str, str]  # by role: operator, member
     nodes: list[NodeStatus]
     processes: list[ProcessStatus]
@@ -175,6 +176,7 @@ def status(name: str = DEFAULT_NAME) -> CloudStatus:
         zone=plan.zones[0].name,
         zones=[zone.name for zone in plan.zones],
         apis=current.apis,
+        metrics=processes.metrics(plan),
         tokens={role: token(name, roles=(role,)) for role in ("operator", "member")},
         nodes=[_node_status(node, running, conditions.get(node.name)) for node in plan.nodes],
         processes=listed,

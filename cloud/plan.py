@@ -32,6 +32,7 @@ GUEST_MTU = 1500
 VXLAN_ID = 4242
 VXLAN_PORT = 4789
 AGENT_PORT = 8443
+METRICS_PORT = 9100  # of agents, on their management addresses; of control processes, the first of several
 
 MAIN = 254
 ANNOUNCEMENTS = 100  # routing table: what the fabric is told

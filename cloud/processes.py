@@ -11,7 +11,7 @@ from cloud import bird, namespaces
 from cloud.baseline import VXLAN_LINK
 from cloud.manifest import Manifest, Process
 from cloud.pki import PLACEMENT, Pki
-from cloud.plan import AGENT_PORT, FABRIC4, FABRIC6, Node, Paths, Plan, Role
+from cloud.plan import AGENT_PORT, FABRIC4, FABRIC6, METRICS_PORT, Node, Paths, Plan, Role
 from cloud.postgres import Postgres
 from cloud.redis import Redis
 from cloud.state import State
@@ -31,12 +31,22 @@ AGENT = "netagent"
 CONTROL = ("ipam", "placement", "placement-poller", "worker", "migration-worker", "beat")
 
 
+METRICS = {name: f"127.0.0.1:{METRICS_PORT + number}" for number, name in enumerate(CONTROL) if name != "beat"}
+"""Where control processes tell their metrics, in their namespace; beat does nothing but ring."""
+
+
 def bird_name(node: Node) -> str:
     return f"{BIRD}-{node.name}"
 
 
 def agent_name(node: Node) -> str:
     return f"{AGENT}-{node.name}"
+
+
+def metrics(plan: Plan) -> dict[str, str]:
+    """URLs of the processes' metrics, by process, as the cloud's control namespace reaches them."""
+    agents = {agent_name(node): f"{node.management}:{METRICS_PORT}" for node in plan.nodes}
+    return {name: f"http://{address}/metrics" for name, address in (METRICS | agents).items()}
 
 
 def manifest(state: State) -> Manifest:
@@ -134,6 +144,7 @@ def agent(plan: Plan, node: Node, paths: Paths, pki: Pki, placed: Placed) -> Pro
         "BUILD_DIRECTORY": str(paths.data / "build"),
         "GUEST_SOCKET": str(paths.guest_socket),
         "LISTEN": f"tcp:{node.management}:{AGENT_PORT}",
+        "METRICS": f"tcp:{node.management}:{METRICS_PORT}",
         "CERTIFICATE": str(identity.certificate),
         "CERTIFICATE_KEY": str(identity.key),
         "CONTROLLER_CA": str(pki.controllers.certificate),
@@ -185,6 +196,8 @@ def control(state: State) -> tuple[Process, ...]:
 
     def service(name: str, module: str, *arguments: str, socket: str = "") -> Process:
         settings, prefix = (ipam, "ipam") if name == "ipam" else (placement, "placement")
+        if name in METRICS:
+            settings = {**settings, "METRICS": f"tcp:{METRICS[name]}"}
         return Process(
             name,
             inside(plan.control, [sys.executable, "-m", module, *arguments]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Annotated
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -44,3 +44,6 @@ def by_commas(value: object) -> object:
 
 Listen = Annotated[tuple[str, ...], NoDecode, BeforeValidator(by_commas)]
 """Where a process listens, separated by commas: each `tcp:HOST:PORT`, `unix:PATH` or `fd:N`."""
+
+Metrics = Annotated[str | None, Field(pattern=r"^tcp:[^:]+:\d+$")]
+"""Where a process tells its metrics, `tcp:HOST:PORT`; None: nowhere. Who reaches it is asked for no token."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import uuid4
@@ -11,6 +12,7 @@ import structlog
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.routing import APIRoute
 
+from common import metrics
 from common.auth import RoleMissing, TokenRefused
 from common.db import Contended, DatabaseUnavailable
 from common.errors import Invalid
@@ -31,7 +33,8 @@ class UnknownParameter(Invalid):
 
 
 async def _identify(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-    """Give the request an id, log it, and answer a fault with a problem that carries the id."""
+    """Give the request an id, log it, and answer a fault with a problem that carries the id. Count it."""
+    started = time.perf_counter()
     given = request.headers.get("x-request-id", "")
     request.state.request_id = given if REQUEST_ID.fullmatch(given) else str(uuid4())
     with structlog.contextvars.bound_contextvars(request_id=request.state.request_id):
@@ -41,6 +44,11 @@ async def _identify(request: Request, call_next: Callable[[Request], Awaitable[R
             log.exception("request.fault", method=request.method, path=request.url.path)
             response = problem(request, 500, "internal", "A fault of ours.", "The request failed; it has been logged.")
     response.headers["X-Request-ID"] = request.state.request_id
+    route = request.scope.get("route")  # of what is no operation, the path is anybody's choice: no label of ours
+    operation = (route.operation_id if isinstance(route, APIRoute) else None) or "none"
+    service = request.app.state.service
+    metrics.REQUESTS.labels(service, operation, str(response.status_code)).inc()
+    metrics.REQUEST_SECONDS.labels(service, operation).observe(time.perf_counter() - started)
     return response
 
 
@@ -92,6 +100,7 @@ def create_app(title: str, routers: list[APIRouter], tags: dict[str, str] | None
         redirect_slashes=False,
         **kwargs,
     )
+    app.state.service = title.rpartition(" ")[2].lower()
     app.middleware("http")(_identify)
     answer_errors_of(app)
     for router in routers:

@@ -10,10 +10,11 @@ from fastapi import FastAPI
 from common.auth import Verifier
 from common.db import Database, Ring
 from common.logs import configure
+from common.metrics import listen
 from common.serve import serve
 from common.tasks import Bells, celery
 from common.web import Wiring, create_app
-from services.ipam import api, doorbell
+from services.ipam import api, doorbell, metrics
 from services.ipam.model import Idempotency
 from services.ipam.settings import Settings
 
@@ -36,13 +37,16 @@ def create(settings: Settings, ring: Ring | None = None) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.wiring = Wiring(Verifier.from_directory(settings.issuer_keys, "ipam"), database, Idempotency)
+    app.state.readings = metrics.readings(database)
     return app
 
 
 def main() -> None:
     configure("ipam")
     settings = Settings()
-    serve(create(settings), settings.listen)
+    app = create(settings)
+    listen(settings.metrics, app.state.readings)
+    serve(app, settings.listen)
 
 
 if __name__ == "__main__":

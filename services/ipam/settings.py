@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic_settings import SettingsConfigDict
 
-from common.settings import Listen
+from common.settings import Listen, Metrics
 from common.settings import Settings as Base
 
 
@@ -20,4 +20,5 @@ class Settings(Base):
     issuer_keys: Path
     """Directory of the public keys whose tokens are trusted (`<kid>.pem`)."""
     listen: Listen = ("tcp:127.0.0.1:8101",)
+    metrics: Metrics = None
     pool_size: int = 20

@@ -17,6 +17,7 @@ from fastapi import FastAPI
 
 from common import logs
 from common.auth import Verifier
+from common.metrics import listen
 from common.serve import MutualTls, serve
 from common.web import create_app
 from dataplane.driver import Driver, DriverError
@@ -31,6 +32,7 @@ from dataplane.linux import Linux
 from dataplane.nat import Nat, NatInbound, NatOutbound
 from dataplane.nft import Nftables
 from dataplane.routes import Anchors, Discards, Fallbacks, Forwards, Peers, RouteTable
+from services.netagent import metrics
 from services.netagent.api import Health, Tokens, router
 from services.netagent.archive import Archives
 from services.netagent.checkpoint import SqliteCheckpoint
@@ -194,6 +196,7 @@ def build(settings: AgentSettings, kernel: Linux) -> tuple[FastAPI, Watch]:
         health,
     )
     app = create_app("Godwit netagent", [api])
+    app.state.readings = metrics.readings(reconciler.realized, tables.seen)
     held = reconciler.realized()
     log.info("agent.ready", role=settings.role, generation=held.generation, failed=len(held.failed))
     return app, watch
@@ -203,6 +206,7 @@ def main() -> None:
     settings = AgentSettings()
     logs.configure(f"netagent/{settings.name}")
     app, watch = build(settings, Linux())
+    listen(settings.metrics, app.state.readings)
     watch.start()
     tls = MutualTls(settings.certificate, settings.certificate_key, settings.controller_ca)
     serve(app, settings.listen, tls)

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from dataplane.driver import Driver, DriverError
 from dataplane.entries import Entry, Leg
-from services.netagent import rows, wire
+from services.netagent import metrics, rows, wire
 from services.netagent.admission import Position, admit
 from services.netagent.checkpoint import Checkpoint
 from services.netagent.desired import Desired, RowKey, row_key
@@ -55,6 +55,8 @@ class Reconciler:
 
     # --- orders and answers ------------------------------------------------------------------------------------------
 
+    @metrics.ORDERS_REFUSED.count_exceptions()
+    @metrics.RECONCILE_SECONDS.labels("apply").time()
     def apply(self, message: wire.Snapshot | wire.Delta) -> wire.Realized:
         """Take a snapshot or delta, make the kernel match, and answer what was read back of it.
 
@@ -99,6 +101,7 @@ class Reconciler:
             position = self._position or Position(0, 0)
             return wire.Rows(epoch=position.epoch, generation=position.generation, rows=found)
 
+    @metrics.RECONCILE_SECONDS.labels("verify").time()
     def verify(self) -> bool:
         """Compare everything with the kernel and change nothing; whether something is not as wanted."""
         with self._lock:
@@ -108,6 +111,7 @@ class Reconciler:
             self._answer = self._summary()
             return bool(self._failures or self._unwanted or self._leftovers)
 
+    @metrics.RECONCILE_SECONDS.labels("repair").time()
     def repair(self, *, tell: bool = True) -> None:
         """Put what is missing, and drop what is ours and not wanted, as far as it is known to be.
 

@@ -11,7 +11,7 @@ from uuid import UUID
 from pydantic import BeforeValidator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
-from common.settings import Listen, Settings, by_commas
+from common.settings import Listen, Metrics, Settings, by_commas
 
 
 class Role(enum.StrEnum):
@@ -39,6 +39,7 @@ class AgentSettings(Settings):
     """URLs, as fsspec knows them, under which disks are archived; of what else a store needs, fsspec is told by its own
     environment."""
     listen: Listen  # e.g. tcp:172.30.0.11:8443
+    metrics: Metrics = None
     certificate: Path
     certificate_key: Path
     controller_ca: Path

@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from common import logs
 from common.auth import Verifier
 from common.db import Database, Ring
+from common.metrics import listen
 from common.serve import serve
 from common.tasks import Bells, celery
 from common.web import Wiring, create_app
@@ -47,6 +48,7 @@ def create(
 def main() -> None:
     settings = PlacementSettings()
     logs.configure("placement")
+    listen(settings.metrics)
     serve(create(settings), settings.listen)
 
 

@@ -17,10 +17,11 @@ import structlog
 from common import logs
 from common.db import Database
 from common.errors import DomainError
-from common.tasks import Bells, celery
+from common.metrics import listen
+from common.tasks import Bells, celery, waiting
 from services.netagent.client import AsyncAgentClient
 from services.netagent.wire import Changes, EdgeRoute, State
-from services.placement import bells, claims
+from services.placement import bells, claims, metrics
 from services.placement.agents import dial
 from services.placement.conversion.steps import Stage
 from services.placement.model import Node
@@ -173,8 +174,9 @@ class Poller:
 def main() -> None:
     settings = PlacementSettings()
     logs.configure("poller")
-    ring = Bells(celery("placement", settings.broker_url), bells.queue_of)
-    database = Database(settings.database_url, ring, pool_size=2)
+    app = celery("placement", settings.broker_url)
+    database = Database(settings.database_url, Bells(app, bells.queue_of), pool_size=2)
+    listen(settings.metrics, metrics.readings(database, lambda queue: waiting(app, queue)))
 
     def connect(node: Node) -> AsyncAgentClient:
         return AsyncAgentClient(dial(settings, node.id, node.agent_url))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic_settings import SettingsConfigDict
 
-from common.settings import Listen, Settings
+from common.settings import Listen, Metrics, Settings
 
 
 class PlacementSettings(Settings):
@@ -24,6 +24,7 @@ class PlacementSettings(Settings):
     node_ca: Path  # the authority of the agents' certificates
     archive_url: str = "file:///var/lib/godwit/archives"  # as fsspec knows it; a root of every hypervisor's agent too
     listen: Listen = ("tcp:127.0.0.1:8002",)
+    metrics: Metrics = None
     worker_threads: int = 8
     poll_seconds: float = 1.0
     sweep_seconds: float = 5.0

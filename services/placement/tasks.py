@@ -8,6 +8,7 @@ from uuid import UUID
 import structlog
 from celery import Celery
 
+from common import metrics
 from common.errors import Unavailable
 from services.placement import bells
 from services.placement.reconcile import Reconciler
@@ -41,7 +42,8 @@ def register(app: Celery, reconciler: Callable[[], Reconciler]) -> None:
     def task(name: str) -> None:
         def run(*names: str) -> None:
             try:
-                use_cases(reconciler())[name](*names)
+                with metrics.task(name, deferred=Unavailable):
+                    use_cases(reconciler())[name](*names)
             except Unavailable as error:  # the sweep, or the next bell, takes it up again
                 log.warning("task.deferred", task=name, names=names, code=error.code, error=error.message)
 

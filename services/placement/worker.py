@@ -14,6 +14,7 @@ from celery import Celery
 
 from common import logs
 from common.db import Database
+from common.metrics import listen
 from common.tasks import Bells, celery, waiting
 from services.ipam.client import IpamClient
 from services.placement import bells, tasks
@@ -59,6 +60,7 @@ def main() -> None:
         schedule = Path(gettempdir()) / f"godwit-beat-{id(app)}"
         app.Beat(schedule=str(schedule), loglevel="WARNING").run()
         return
+    listen(settings.metrics)
     quiet = ("--loglevel=WARNING", "--without-gossip", "--without-mingle", "--without-heartbeat")
     app.worker_main(
         [

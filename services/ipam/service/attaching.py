@@ -12,7 +12,7 @@ from uuid import UUID
 
 from common.db import Contended, Transaction
 from common.web import Page, Paging, check_revision
-from services.ipam import model, present, wire
+from services.ipam import metrics, model, present, wire
 from services.ipam.errors import (
     AlreadyAttached,
     FlexibleIPUnknown,
@@ -262,6 +262,7 @@ def _withdrawn(
             records.change_holder(tx, fip, None, at)
             if not operation.finished:
                 operation.succeed()
+                metrics.realized(operation)
         else:
             target = waiting.target
             target.addresses_revision += 1
@@ -301,6 +302,7 @@ def _realized(tx: Transaction, item: model.Attachment, operation: model.Operatio
         if not addresses.all_realized(tx, operation.id):
             return
     operation.succeed(operation.result)
+    metrics.realized(operation)
 
 
 # --- targets ---------------------------------------------------------------------------------------------------------

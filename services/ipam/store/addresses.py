@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, DateTime, Select, and_, exists, func, or_, select, tuple_, union
+from sqlalchemy import ColumnElement, DateTime, Select, and_, case, exists, func, or_, select, tuple_, union
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import contains_eager, joinedload, selectinload
 from sqlalchemy.orm.interfaces import ORMOption
@@ -120,6 +120,13 @@ def _in_state(state: FlexibleIPState) -> ColumnElement[bool]:
     return conditions[state]
 
 
+def counts(tx: Transaction) -> dict[tuple[str, ...], float]:
+    """How many flexible IPs there are, by state and family; none that is free again."""
+    state = case(*((_in_state(each), each.value) for each in FlexibleIPState)).label("state")
+    query = select(state, FlexibleIP.family, func.count()).where(_visible()).group_by(state, FlexibleIP.family)
+    return {(of, family): count for of, family, count in tx.session.execute(query)}
+
+
 # --- targets ---------------------------------------------------------------------------------------------------------
 
 
@@ -150,6 +157,11 @@ def targets(
     if lagging:
         query = query.where(Target.realized_revision < Target.addresses_revision)
     return tx.session.scalars(query).all()
+
+
+def lagging(tx: Transaction) -> int:
+    query = select(func.count()).select_from(Target).where(Target.realized_revision < Target.addresses_revision)
+    return tx.session.scalars(query).one()
 
 
 def attachments_of(tx: Transaction, kind: str, target_id: UUID) -> Sequence[Attachment]:

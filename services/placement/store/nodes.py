@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import DateTime, delete, func, select, tuple_, update
+from sqlalchemy import DateTime, case, delete, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import selectinload
 
@@ -229,3 +229,18 @@ def unrealized(tx: Transaction) -> list[UUID]:
     """Nodes that have not confirmed their generation, and could if they were asked."""
     behind = tx.session.scalars(select(Node).where(Node.generation > Node.applied_generation))
     return [item.id for item in behind if up(item)]
+
+
+def by_condition(tx: Transaction) -> dict[tuple[str, ...], float]:
+    """How many nodes there are, by zone, role and condition."""
+    answered = func.clock_timestamp() - Heartbeat.seen_at < UNREACHABLE_AFTER
+    condition = case((answered, "up"), else_="unreachable").label("condition")
+    query = select(Node.zone, Node.role, condition, func.count()).outerjoin(Heartbeat)
+    rows = tx.session.execute(query.group_by(Node.zone, Node.role, condition))
+    return {(zone, role, now): count for zone, role, now, count in rows}
+
+
+def behind(tx: Transaction) -> dict[tuple[str, ...], float]:
+    """How many nodes have not confirmed their generation, by zone and role."""
+    query = select(Node.zone, Node.role, func.count()).where(Node.generation > Node.applied_generation)
+    return {(zone, role): count for zone, role, count in tx.session.execute(query.group_by(Node.zone, Node.role))}
