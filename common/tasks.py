@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import structlog
 from celery import Celery
@@ -44,12 +45,22 @@ def celery(name: str, broker_url: str) -> Celery:
     return app
 
 
-def waiting(app: Celery, queue: str) -> int:
-    """How many wake-ups wait in a queue; 0 if the broker does not answer, for what is rung then is lost."""
+def waiting(app: Celery, queues: Iterable[str]) -> dict[str, int]:
+    """How many wake-ups wait in each queue; of none from where on the broker does not answer."""
+    counts: dict[str, int] = {}
     try:
         with app.connection_for_read() as connection:
-            count: int = connection.default_channel.queue_declare(queue, passive=True).message_count
-    except (ChannelError, OperationalError, RedisError, OSError):
+            for queue in queues:
+                counts[queue] = _waiting(connection.default_channel, queue)
+    except (OperationalError, RedisError, OSError) as error:
+        log.warning("broker.silent", error=str(error))
+    return counts
+
+
+def _waiting(channel: Any, queue: str) -> int:
+    try:
+        count: int = channel.queue_declare(queue, passive=True).message_count
+    except ChannelError:  # nothing waits in a queue that is not there
         return 0
     return count
 

@@ -16,16 +16,14 @@ PORTS_UNREPORTED = Reading("godwit_ports_unreported", "Ports whose addresses are
 WAKE_UPS_WAITING = Reading("godwit_wake_ups_waiting", "Wake-ups in a queue of the broker.", ("queue",))
 
 
-def readings(database: Database, waiting: Callable[[str], int]) -> Readings:
-    """`waiting` tells how many wake-ups wait in a queue."""
+def readings(database: Database, waiting: Callable[[list[str]], dict[str, int]]) -> Readings:
+    """`waiting` tells how many wake-ups wait in each queue, as `common.tasks.waiting` does."""
 
     def read() -> Values:
-        waits: dict[tuple[str, ...], float] = {}
-        for queue in (queue for of_role in bells.QUEUES.values() for queue in of_role):
-            waits[queue,] = waiting(queue)
+        waits = waiting([queue for of_role in bells.QUEUES.values() for queue in of_role])
         with database.transaction() as tx:
             return {
-                WAKE_UPS_WAITING: waits,
+                WAKE_UPS_WAITING: {(queue,): count for queue, count in waits.items()},
                 NODES: nodes.by_condition(tx),
                 NODES_BEHIND: nodes.behind(tx),
                 PORTS_UNREPORTED: {(): float(len(instances.unreported(tx)))},

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Protocol
 from uuid import UUID
 
@@ -176,7 +177,7 @@ def main() -> None:
     logs.configure("poller")
     app = celery("placement", settings.broker_url)
     database = Database(settings.database_url, Bells(app, bells.queue_of), pool_size=2)
-    listen(settings.metrics, metrics.readings(database, lambda queue: waiting(app, queue)))
+    listen(settings.metrics, metrics.readings(database, partial(waiting, app)))
 
     def connect(node: Node) -> AsyncAgentClient:
         return AsyncAgentClient(dial(settings, node.id, node.agent_url))

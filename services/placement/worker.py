@@ -29,7 +29,7 @@ def reconciler(settings: PlacementSettings, app: Celery) -> Reconciler:
         Agents(settings),
         IpamClient(settings.ipam_url, service_token(settings, "ipam")),
         settings.archive_url,
-        lambda queue: waiting(app, queue),
+        lambda queue: waiting(app, [queue]).get(queue, 0),  # what is rung while the broker is silent is lost
     )
 
 

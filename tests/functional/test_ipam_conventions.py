@@ -327,7 +327,7 @@ def test_a_filter_that_is_not_understood_never_means_all(supplied: Ledger, query
 
 
 def test_the_state_filter_says_what_the_resource_says(supplied: Ledger) -> None:
-    """One address in each state; each filter finds exactly its own."""
+    """One address in each state; each filter finds exactly its own, and each is counted once."""
     web, other = supplied.target("red"), supplied.target("red")
     fips = [supplied.red.reserve() for _ in range(6)]
     for fip in fips[:3]:
@@ -343,6 +343,8 @@ def test_the_state_filter_says_what_the_resource_says(supplied: Ledger) -> None:
     assert list(states.values()) == ["attached", "moving", "detaching", "attaching", "quarantined", "reserved"]
     for fip_id, state in states.items():
         assert [item["id"] for item in supplied.red.get("/flexible-ips", state=state)["items"]] == [fip_id]
+    counts = next(metric for metric in supplied.app.state.readings.collect() if metric.name == "godwit_flexible_ips")
+    assert {sample.labels["state"]: sample.value for sample in counts.samples} == dict.fromkeys(states.values(), 1)
 
 
 # --- the house -------------------------------------------------------------------------------------------------------

@@ -60,7 +60,7 @@ def test_the_apis_count_requests_and_show_nothing_of_it(cloud: Controller) -> No
 
 
 def test_the_controller_tells_who_is_behind_and_since_when(cloud: Controller) -> None:
-    readings = metrics.readings(cloud.database, len)
+    readings = metrics.readings(cloud.database, lambda queues: {queue: len(queue) for queue in queues})
     cloud.fleet["hypervisor-2"].cut = True
     body = {"name": "web", "zone": "zone-a", "flavor": "small", "hypervisor": "hypervisor-2", "allocate": ["ipv4"]}
     cloud.post("/instances", body, "operator")

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, DateTime, Select, and_, case, exists, func, or_, select, tuple_, union
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import contains_eager, joinedload, selectinload
+from sqlalchemy.orm import aliased, contains_eager, joinedload, selectinload
 from sqlalchemy.orm.interfaces import ORMOption
 
 from common.db import Transaction
@@ -121,9 +121,27 @@ def _in_state(state: FlexibleIPState) -> ColumnElement[bool]:
 
 
 def counts(tx: Transaction) -> dict[tuple[str, ...], float]:
-    """How many flexible IPs there are, by state and family; none that is free again."""
-    state = case(*((_in_state(each), each.value) for each in FlexibleIPState)).label("state")
-    query = select(state, FlexibleIP.family, func.count()).where(_visible()).group_by(state, FlexibleIP.family)
+    """How many flexible IPs there are, by state and family; none that is free again.
+
+    Joined, for here `_in_state` would look up each address by itself.
+    """
+    present, waiting = aliased(Attachment), aliased(Attachment)
+    state = case(
+        (FlexibleIP.released_at.is_not(None), FlexibleIPState.QUARANTINED),
+        (present.flexible_ip_id.is_(None), FlexibleIPState.RESERVED),
+        (waiting.flexible_ip_id.is_not(None), FlexibleIPState.MOVING),
+        (present.vanished.is_not(None), FlexibleIPState.DETACHING),
+        (present.appeared <= Target.realized_revision, FlexibleIPState.ATTACHED),
+        else_=FlexibleIPState.ATTACHING,
+    ).label("state")
+    query = (
+        select(state, FlexibleIP.family, func.count())
+        .outerjoin(present, and_(present.flexible_ip_id == FlexibleIP.id, present.appeared.is_not(None)))
+        .outerjoin(waiting, and_(waiting.flexible_ip_id == FlexibleIP.id, waiting.appeared.is_(None)))
+        .outerjoin(Target, and_(Target.kind == present.target_kind, Target.id == present.target_id))
+        .where(_visible())
+        .group_by(state, FlexibleIP.family)
+    )
     return {(of, family): count for of, family, count in tx.session.execute(query)}
 
 
