@@ -9,7 +9,7 @@ from typing import Literal
 from wsgiref.simple_server import WSGIServer
 
 import structlog
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, start_http_server
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, disable_created_metrics, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from sqlalchemy import func, select
@@ -86,6 +86,7 @@ def listen(address: str | None, *collectors: Collector) -> WSGIServer | None:
     if address is None:
         return None
     host, _, port = address.removeprefix("tcp:").rpartition(":")
+    disable_created_metrics()  # a second series for each, with when it was first counted
     registry = CollectorRegistry()
     for collector in (REGISTRY, *collectors):
         registry.register(collector)

@@ -79,6 +79,7 @@ def test_a_caller_makes_no_label_values() -> None:
         http.request(name.upper(), "/openapi.json")
     http.get("/things/a", params={"unknown": "1"})
     counted = {labels: value for labels, value in values(scraped()["godwit_requests"]).items() if "probe" in labels}
+    assert not [name for name in scraped() if name.endswith("_created")]
     assert counted == {
         ("getThing", "probe", "200"): 3,
         ("getThing", "probe", "422"): 1,
