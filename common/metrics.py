@@ -93,7 +93,7 @@ def listen(address: str | None, *collectors: Collector) -> WSGIServer | None:
     if address is None:
         return None
     host, _, port = address.removeprefix("tcp:").rpartition(":")
-    disable_created_metrics()  # a second series for each, with when it was first counted
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each: when it began
     registry = CollectorRegistry()
     for collector in (REGISTRY, *collectors):
         registry.register(collector)
