@@ -215,8 +215,11 @@ def zone(directory: Path, cache: Path) -> Iterator[Zone]:
         edge.ip("route", "add", "default", "via", INTERNET)
         edge.ip("rule", "add", "pref", "90", "from", "10.0.0.0/8", "to", "10.0.0.0/8", "lookup", "main")
         edge.ip("rule", "add", "pref", "91", "from", "10.0.0.0/8", "lookup", NAT_TABLE)
+        disk = directory / "internet"
+        disk.mkdir()
+        disk.chmod(0o777)  # it writes as nobody
         echo = subprocess.Popen(
-            ["nsenter", f"--net={internet.pin}", sys.executable, "-S", "-E", str(guest.__file__), str(directory)]
+            ["nsenter", f"--net={internet.pin}", sys.executable, "-S", "-E", guest.__file__, directory, disk]
         )
         stack.callback(echo.wait)
         stack.callback(echo.kill)
