@@ -16,4 +16,4 @@ def test_the_real_controller_converts_a_zone_of_in_memory_nodes() -> None:
     figures = convert.measure(f"b{os.getpid() % 100000}", hypervisors=8, ports=500)
     assert figures["control_plane_ports_per_s"].value > 0
     assert figures["control_plane_attempts"].value == 500
-    assert figures["control_plane_probes_lost"] == (0, 500 * 12)
+    assert figures["control_plane_probes_lost"] == (0, 500 * 8)
