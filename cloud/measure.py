@@ -145,6 +145,11 @@ def total(losses: Iterable[Loss]) -> Loss:
     )
 
 
+def loss_of(log: RawLog) -> Loss:
+    """What became of all probes of a `probe` log. Raises Damaged."""
+    return total(loss(track) for track in tracks(log))
+
+
 def sending(track: Track, window: Window) -> Sending:
     """The sender's pace within `window`, as far as the log reaches. An empty window is not believable."""
     first = bisect_left(track.sent_ns, window.start_ns)

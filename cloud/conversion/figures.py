@@ -79,7 +79,7 @@ def ways(log: Path) -> list[Way]:
 
 
 def loss(log: Path) -> Loss:
-    return measure.total(measure.loss(track) for track in measure.tracks(rawlog.read(log, "probe")))
+    return measure.loss_of(rawlog.read(log, "probe"))
 
 
 def sent(log: Path) -> int:

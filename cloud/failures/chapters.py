@@ -15,8 +15,8 @@ from godwit_client.placement.models import Instance, Mode
 
 from cloud import namespaces, rawlog
 from cloud.agents import ask
-from cloud.failures import figures
-from cloud.failures.drifts import DRIFTS, Drift, Subject
+from cloud.failures import drifts, figures
+from cloud.failures.drifts import DRIFTS, Subject
 from cloud.failures.figures import WITHOUT
 from cloud.failures.operator import OnCall
 from cloud.site import LocalSite
@@ -32,7 +32,6 @@ ROUTED, ON_NAT = 28, 12  # guests of the host that dies
 OF_EACH = ("public", "public", "public", "public-v6", "public-v6")
 AT_ONCE = 8
 TRACED = 100  # addresses that are well
-TRIES = 5  # a drift may be mended before it is traced
 SELDOM_US = 50_000  # between two probes to one of many addresses
 CUT_S, RETURN_S, CONTROL_S, CALM_S = 5.0, 3.0, 1.0, 0.5
 DRAINED_AT_ONCE = 4
@@ -100,25 +99,15 @@ class Failing:
             guest = by_mode[Mode(drift.mode)]
             prefix = next(one.prefix for one in guest.port.addresses if one.flexible_ip)
             subject = Subject.of(self._site, guest, prefix)
-            found = self._named(drift, subject)
+            found = drifts.traced(drift, subject, lambda p=prefix: self._on_call.drifts(p))  # type: ignore[misc]
             rows.append(self._traced(prefix, drift.code, found))
             self._story.check(found == [drift.code], f"{drift.code} at {prefix}: named {', '.join(found) or 'nothing'}")
-            self._until(lambda s=subject: not self._on_call.drifts(str(s.prefix)), f"{drift.code} is mended")  # type: ignore[misc]
+            self._until(lambda p=prefix: not self._on_call.drifts(p), f"{drift.code} is mended")  # type: ignore[misc]
         rawlog.write(self._logs / "drifts.traces", "traces", {}, rows)
 
     @staticmethod
     def _traced(address: str, seeded: str, found: Sequence[str]) -> str:
         return f"t {address} {seeded} {','.join(found) or WITHOUT}"
-
-    def _named(self, drift: Drift, subject: Subject) -> list[str]:
-        """What the drift is called, traced while it is there."""
-        found: list[str] = []
-        for _ in range(TRIES):
-            drift.seed(subject)
-            found = self._on_call.drifts(str(subject.prefix))
-            if found or subject.there():
-                break
-        return found
 
     # --- what stays, and what moves ----------------------------------------------------------------------------------
 
@@ -172,7 +161,7 @@ class Failing:
             watch.event("fenced")
             self._customer.done(fenced, PATIENCE_S)
             self._customer.done(self._on_call.evacuate(DOOMED), PATIENCE_S)
-            self._until(lambda: self._answer(addresses), "all addresses answer", fail=False)
+            self._comes_true(lambda: self._answer(addresses))
             watch.let_run(CALM_S)
         back = figures.evacuated_ms(self._logs)
         last = max(back.values(), default=0.0)
@@ -275,12 +264,14 @@ class Failing:
             ping = lambda host: self._site.exec("internet", ["ping", "-c1", "-W1", host]).returncode == 0  # noqa: E731
             return all(threads.map(ping, addresses))
 
-    def _until(self, holds: Callable[[], bool], what: str, *, fail: bool = True) -> None:
-        """Raises OperationEnded if it does not come to that in time, or, unless it is to `fail`, leaves it so."""
+    def _until(self, holds: Callable[[], bool], what: str) -> None:
+        """Raises OperationEnded if it does not come to that in time."""
+        if not self._comes_true(holds):
+            raise OperationEnded(f"not so after {PATIENCE_S / 2:.0f} s: {what}")
+
+    @staticmethod
+    def _comes_true(holds: Callable[[], bool]) -> bool:
         ends = time.monotonic() + PATIENCE_S / 2
-        while not holds():
-            if time.monotonic() > ends:
-                if fail:
-                    raise OperationEnded(f"not so after {PATIENCE_S / 2:.0f} s: {what}")
-                return
+        while not (so := holds()) and time.monotonic() < ends:
             time.sleep(POLL_S)
+        return so

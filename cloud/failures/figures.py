@@ -30,8 +30,7 @@ WITHOUT = "-"
 
 
 def loss(logs: Path, name: str) -> Loss:
-    tracks = measure.tracks(rawlog.read(logs / f"{name}.probe", "probe"))
-    return measure.total(measure.loss(track) for track in tracks)
+    return measure.loss_of(rawlog.read(logs / f"{name}.probe", "probe"))
 
 
 def evacuated_ms(logs: Path) -> dict[str, float]:

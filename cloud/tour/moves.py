@@ -61,9 +61,9 @@ def measured_move(
         story.check(after == [one.hypervisor], f"after, exactly one hypervisor has a leg to it: {', '.join(after)}")
         reasons = doubts(logs, name)
         if not reasons:
-            probes = measure.tracks(rawlog.read(logs / f"{name}.probe", "probe"))
+            seen = measure.loss_of(rawlog.read(logs / f"{name}.probe", "probe"))
             connection = measure.connections(rawlog.read(logs / f"{name}.tcp", "tcp"))[0] if tcp_to else None
-            return Moved(one, measure.total(measure.loss(track) for track in probes), connection)
+            return Moved(one, seen, connection)
         again = "measuring again" if attempt < TRIES else "giving up"
         story.say(f"that does not count, {again}: {'; '.join(reasons)}")
     story.check(False, f"{name}: {TRIES} moves, and not one that was measured well enough")

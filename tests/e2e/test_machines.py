@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from godwit_client.placement.models import Instance, Mode, Node
 
-from cloud import measure, rawlog
+from cloud.failures import figures
 from cloud.failures.operator import OnCall
 from cloud.operations import Network
 from cloud.site import LocalSite
@@ -53,8 +53,7 @@ def all_answer(site: LocalSite, guests: Sequence[Instance]) -> bool:
 
 
 def lost(logs: Path, name: str) -> int:
-    tracks = measure.tracks(rawlog.read(logs / f"{name}.probe", "probe"))
-    seen = measure.total(measure.loss(track) for track in tracks)
+    seen = figures.loss(logs, name)
     assert seen.sent > 100
     return seen.lost
 

@@ -119,6 +119,24 @@ def test_a_packet_at_a_wrong_guests_link_pauses_it(cloud: Controller) -> None:
     assert say(cloud, planned, "resume")["phase"] == "done"
 
 
+def test_the_verdict_on_a_wave_rests_on_nothing_older_than_its_last_port(cloud: Controller) -> None:
+    guests(cloud, 2)
+    hypervisor = cloud.fleet["hypervisor-2"]
+    hypervisor.seen.packets[WRONG_TENANT] = 3
+    planned = plan(cloud)
+    to_canary(cloud, planned)
+
+    def verified() -> Any:
+        cloud.now = 0.0  # so short is the wave that nothing is due to be asked for again
+        return cloud.get(f"/conversions/{planned['id']}")["ports"].get("verified")
+
+    until(cloud, verified)
+    hypervisor.seen.packets[WRONG_TENANT] = 4
+    cloud.settle()
+    assert codes(cloud.get(f"/conversions/{planned['id']}")) == ["conversion.wrong_tenant"]
+    assert sorted(modes(cloud).values()) == ["hostnat", "nat"], "the next wave is not begun"
+
+
 def test_an_address_that_two_hypervisors_announce_pauses_it(cloud: Controller) -> None:
     (web, _) = guests(cloud, 2)
     planned = plan(cloud, canary=["100%"])
