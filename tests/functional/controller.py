@@ -247,6 +247,7 @@ class Controller:
     rung: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
     zone: str = "zone-a"
     now: float = 0.0
+    queued: int = 0  # wake-ups that wait in each queue
 
     # --- callers -----------------------------------------------------------------------------------------------------
 
@@ -449,7 +450,9 @@ def running(database_url: str, ledger: Ledger, zone: str = "zone-a") -> Iterator
     def sleep(seconds: float) -> None:
         controller.pass_time(seconds)
 
-    reconciler = Reconciler(database, agents, client, fleet.archive_url, lambda _: 0, sleep, lambda: controller.now)
+    reconciler = Reconciler(
+        database, agents, client, fleet.archive_url, lambda _: controller.queued, sleep, lambda: controller.now
+    )
     service = app.create(settings, ring=ring, ledger=client, agents=agents)
     with directory, TestClient(service, raise_server_exceptions=False) as http:
         hold_to_document(http, service)

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from dataplane.driver import DriverError
 from dataplane.entries import Anchor
 from services.placement.conversion.observer import WRONG_TENANT
+from services.placement.conversion.steps import OVERDUE_S
 from tests.functional.controller import Controller, Fleet, running
 from tests.functional.ledger import Ledger, ok, problem
 from tests.functional.test_placement_conversion import public
@@ -158,6 +160,23 @@ def test_an_address_that_two_hypervisors_announce_pauses_it(cloud: Controller) -
         other.kernel.remove(Anchor, key)
     done = say(cloud, planned, "resume")
     assert (done["phase"], done["ports"]) == ("done", {"verified": 2})
+
+
+def test_a_port_that_does_not_come_to_its_end_pauses_it_and_has_as_much_time_again(cloud: Controller) -> None:
+    (web,) = guests(cloud, 1)
+    host = cloud.fleet[web["hypervisor"]]
+
+    def nothing_announced(entry: Any) -> None:
+        if isinstance(entry, Anchor):
+            raise DriverError("kernel.refused", "no more routes")
+
+    host.kernel.refuse = nothing_announced
+    stuck = say(cloud, plan(cloud), "start")
+    assert (codes(stuck), stuck["ports"]) == ([], {"converting": 1})
+    cloud.pass_time(OVERDUE_S + 1)
+    paused = settled(cloud, stuck)
+    assert (paused["phase"], codes(paused)) == ("canary", ["conversion.overdue"])
+    assert codes(say(cloud, paused, "resume")) == [], "not at once again"
 
 
 def test_a_silent_node_pauses_it(cloud: Controller) -> None:

@@ -363,3 +363,16 @@ def test_an_address_that_came_and_went_before_its_instance_is_created_holds_nobo
     cloud.sweep()
     assert cloud.operation(operation)["state"] == "succeeded"
     assert cloud.ledger.red.fip(fip["id"])["state"] == "attached"
+
+
+@pytest.mark.parametrize(("waiting", "rung"), [(0, True), (7, False)])
+def test_a_sweep_rings_for_ports_only_when_none_of_their_wake_ups_waits(
+    cloud: Controller, waiting: int, rung: bool
+) -> None:
+    web = cloud.instance("web", mode="routed")
+    fip = cloud.ledger.red.reserve()
+    cloud.ledger.red.attach(fip, {"kind": "instance", "id": web["id"]})
+    cloud.lose_bells()
+    cloud.queued = waiting
+    cloud.reconciler.sweep()
+    assert (bells.ADDRESS_SET in {name for name, _ in cloud.rung}) is rung
