@@ -6,13 +6,14 @@ is not used for them: it also fires when a SAVEPOINT is released.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import create_engine, exc
-from sqlalchemy.orm import Session
+from sqlalchemy import ARRAY, ColumnElement, TableValuedAlias, bindparam, column, create_engine, exc, func
+from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.types import TypeEngine
 
 from common.errors import Unavailable
 
@@ -79,3 +80,19 @@ def violated(error: exc.IntegrityError) -> str | None:
     """The name of the constraint that refused the write: where uniqueness lives."""
     diagnostics: Any = getattr(error.orig, "diag", None)
     return diagnostics.constraint_name if diagnostics is not None else None
+
+
+# --- many values in one parameter --------------------------------------------------------------------------------------
+# An IN or a VALUES list names each of them: a statement for every count, parsed anew each time, and 65,535 at most.
+
+
+def among(of: InstrumentedAttribute[Any], values: Collection[Any]) -> ColumnElement[bool]:
+    """`of` is one of `values`."""
+    return of == func.any(bindparam(None, list(values), ARRAY(of.type)))
+
+
+def table(**columns: tuple[type[TypeEngine[Any]], Sequence[Any]]) -> TableValuedAlias:
+    """A table of these columns, each of a type and with its values from the first row to the last."""
+    arrays = [bindparam(None, list(values), ARRAY(kind)) for kind, values in columns.values()]
+    named = [column(name, kind) for name, (kind, _) in columns.items()]
+    return func.unnest(*arrays).table_valued(*named).render_derived()

@@ -204,7 +204,7 @@ class Instance(Base):
     created_at: Mapped[datetime] = mapped_column(default=now)
     updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
 
-    flavor: Mapped[Flavor] = relationship(lazy="joined")
+    flavor: Mapped[Flavor] = relationship()
     port: Mapped[Port] = relationship(back_populates="instance", lazy="joined", cascade="all, delete-orphan")
 
     __table_args__ = (UniqueConstraint("project", "name"),)

@@ -6,31 +6,36 @@ A change costs the entries that change: generations, digests and deltas are kept
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, delete, exists, func, literal, or_, select, text, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    LargeBinary,
+    Row,
+    SmallInteger,
+    Uuid,
+    and_,
+    delete,
+    exists,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 
-from common.db import Transaction
+from common.db import Transaction, among, table
 from services.netagent import wire
 from services.placement import budgets
 from services.placement.errors import WithdrawBudget
 from services.placement.model import AddressFence, Incarnation, Node, NodeEntry, Withdrawal, now
 from services.placement.snapshot import Entries, Prefix
 from services.placement.store.nodes import up
-
-CHUNK = 1000  # rows named in one statement: it takes 65,535 parameters
-
-T = TypeVar("T")
-
-
-def _chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    for start in range(0, len(items), CHUNK):
-        yield items[start : start + CHUNK]
-
 
 def epoch(tx: Transaction) -> int:
     return tx.session.scalars(select(Incarnation.epoch)).one()
@@ -42,21 +47,22 @@ def replace(tx: Transaction, wanted: Mapping[UUID, Entries], asked_by: Mapping[U
     The caller holds the owners' locks. Nodes are locked in the order of their ids, so that no two callers wait for each
     other. `asked_by`: whose wish an owner's removals are (`wire.Tombstone`).
     """
+    held: dict[UUID, dict[UUID, dict[wire.EntryKey, bytes]]] = defaultdict(lambda: defaultdict(dict))
+    query = select(NodeEntry.owner, NodeEntry.node_id, NodeEntry.kind, NodeEntry.key, NodeEntry.value)
+    for owner, node_id, kind, key, value in tx.session.execute(
+        query.where(among(NodeEntry.owner, wanted), ~NodeEntry.removed)
+    ):
+        held[owner][node_id][wire.EntryKey(wire.Kind(kind), key)] = value
     changes: dict[UUID, _Change] = defaultdict(_Change)
-    held: dict[UUID, dict[UUID, dict[wire.EntryKey, NodeEntry]]] = defaultdict(lambda: defaultdict(dict))
-    for chunk in _chunks(list(wanted)):
-        for row in tx.session.scalars(select(NodeEntry).where(NodeEntry.owner.in_(chunk))):
-            held[row.owner][row.node_id][wire.EntryKey(wire.Kind(row.kind), row.key)] = row
     for owner, entries in wanted.items():
         for node_id in held[owner].keys() | entries.keys():
             target = {wire.EntryKey.of(entry): entry.value() for entry in entries.get(node_id, ())}
-            rows = held[owner][node_id]
+            present = held[owner][node_id]
             for key, value in target.items():
-                if key not in rows or rows[key].removed or rows[key].value != value:
+                if present.get(key) != value:
                     changes[node_id].puts[key] = (value, owner)
-            for key, row in rows.items():
-                if key not in target and not row.removed:
-                    changes[node_id].drops.append(row)
+            for key in present.keys() - target.keys():
+                changes[node_id].drops[key] = owner
     for node_id in sorted(changes):
         _write(tx, node_id, changes[node_id], asked_by or {})
     return set(changes)
@@ -64,10 +70,10 @@ def replace(tx: Transaction, wanted: Mapping[UUID, Entries], asked_by: Mapping[U
 
 @dataclass
 class _Change:
-    """What changes on one node: values to hold with their owners, and rows that go."""
+    """What changes on one node: values to hold with their owners, and what goes with whose it was."""
 
     puts: dict[wire.EntryKey, tuple[bytes, UUID]] = field(default_factory=dict)
-    drops: list[NodeEntry] = field(default_factory=list)
+    drops: dict[wire.EntryKey, UUID] = field(default_factory=dict)
 
 
 def _write(tx: Transaction, node_id: UUID, change: _Change, asked_by: Mapping[UUID, UUID]) -> None:
@@ -79,53 +85,78 @@ def _write(tx: Transaction, node_id: UUID, change: _Change, asked_by: Mapping[UU
     ).one()
     node.generation += 1
     digest = wire.Digest({int(kind): int(total, 16) for kind, total in node.sums.items()})
-    for row in change.drops:
-        digest.remove(row.kind, row.key, row.value)
-        row.removed, row.generation, row.failure = True, node.generation, None
-        row.operation = asked_by.get(row.owner)
-    tx.session.flush()
-    for row in _rows(tx, node_id, [(int(key.kind), key.key) for key in change.puts]):
-        if not row.removed:
+    if change.drops:
+        for row in _drop(tx, node, change.drops, asked_by):
             digest.remove(row.kind, row.key, row.value)
-    for key, (value, _) in change.puts.items():
-        digest.add(key.kind, key.key, value)
+    if change.puts:
+        for row in _rows(tx, node_id, change.puts):
+            if not row.removed:
+                digest.remove(row.kind, row.key, row.value)
+        for key, (value, _) in change.puts.items():
+            digest.add(key.kind, key.key, value)
+        _put(tx, node, change.puts)
     node.sums = {str(kind): f"{total:x}" for kind, total in digest.sums.items()}
-    for chunk in _chunks(list(change.puts.items())):
-        statement = insert(NodeEntry).values(
-            [
-                {
-                    "node_id": node_id,
-                    "kind": int(key.kind),
-                    "key": key.key,
-                    "value": value,
-                    "owner": owner,
-                    "generation": node.generation,
-                    "removed": False,
-                    "operation": None,
-                    "failure": None,
-                }
-                for key, (value, owner) in chunk
-            ]
-        )
-        new = statement.excluded
-        tx.session.execute(
-            statement.on_conflict_do_update(
-                index_elements=["node_id", "kind", "key"],
-                set_={name: new[name] for name in ("value", "owner", "generation", "removed", "operation", "failure")},
-            )
-        )
     tx.session.flush()
-    for row in change.drops:
-        tx.session.expire(row)
 
 
-def _rows(tx: Transaction, node_id: UUID, keys: Sequence[tuple[int, bytes]]) -> list[NodeEntry]:
-    """The rows of these (kind, key), as they are now, tombstones included."""
-    found: list[NodeEntry] = []
-    for chunk in _chunks(keys):
-        query = select(NodeEntry).where(NodeEntry.node_id == node_id, tuple_(NodeEntry.kind, NodeEntry.key).in_(chunk))
-        found += tx.session.scalars(query.execution_options(populate_existing=True))
-    return found
+def _drop(
+    tx: Transaction, node: Node, drops: Mapping[wire.EntryKey, UUID], asked_by: Mapping[UUID, UUID]
+) -> Sequence[Row[tuple[int, bytes, bytes]]]:
+    """Those that went: what has become another owner's since is its now."""
+    going = table(
+        kind=(SmallInteger, [key.kind for key in drops]),
+        key=(LargeBinary, [key.key for key in drops]),
+        owner=(Uuid, list(drops.values())),
+        operation=(Uuid, [asked_by.get(owner) for owner in drops.values()]),
+    )
+    same = NodeEntry.kind == going.c.kind, NodeEntry.key == going.c.key, NodeEntry.owner == going.c.owner
+    return tx.session.execute(
+        update(NodeEntry)
+        .where(NodeEntry.node_id == node.id, *same, ~NodeEntry.removed)
+        .values(removed=True, generation=node.generation, failure=None, operation=going.c.operation)
+        .returning(NodeEntry.kind, NodeEntry.key, NodeEntry.value)
+        .execution_options(synchronize_session=False)
+    ).all()
+
+
+def _put(tx: Transaction, node: Node, puts: Mapping[wire.EntryKey, tuple[bytes, UUID]]) -> None:
+    new = table(
+        kind=(SmallInteger, [key.kind for key in puts]),
+        key=(LargeBinary, [key.key for key in puts]),
+        value=(LargeBinary, [value for value, _ in puts.values()]),
+        owner=(Uuid, [owner for _, owner in puts.values()]),
+    )
+    fixed = {"node_id": literal(node.id), "generation": literal(node.generation), "removed": literal(False)}  # noqa: FBT003
+    nothing = {"operation": null(), "failure": null()}
+    columns = {**fixed, **{column.name: column for column in new.c}, **nothing}
+    statement = insert(NodeEntry).from_select(list(columns), select(*columns.values()))
+    changing = [name for name in columns if name not in {"node_id", "kind", "key"}]
+    tx.session.execute(
+        statement.on_conflict_do_update(
+            index_elements=["node_id", "kind", "key"], set_={name: statement.excluded[name] for name in changing}
+        )
+    )
+
+
+Held = Row[tuple[int, bytes, bytes, UUID, int, bool, str | None]]
+"""Columns of a row: kind, key, value, owner, generation, removed, failure."""
+
+_HELD = (
+    NodeEntry.kind,
+    NodeEntry.key,
+    NodeEntry.value,
+    NodeEntry.owner,
+    NodeEntry.generation,
+    NodeEntry.removed,
+    NodeEntry.failure,
+)
+
+
+def _rows(tx: Transaction, node_id: UUID, keys: Collection[wire.EntryKey]) -> Sequence[Held]:
+    """The rows of these, as they are now, tombstones included."""
+    named = table(kind=(SmallInteger, [key.kind for key in keys]), key=(LargeBinary, [key.key for key in keys]))
+    query = select(*_HELD).join(named, and_(NodeEntry.kind == named.c.kind, NodeEntry.key == named.c.key))
+    return tx.session.execute(query.where(NodeEntry.node_id == node_id)).all()
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,16 +178,17 @@ def batch(tx: Transaction, node_id: UUID, *, whole: bool) -> Batch | None:
     if node is None or not up(node) or (node.generation == node.applied_generation and not whole):
         return None
     whole = whole or node.applied_generation == 0
-    query = select(NodeEntry).where(NodeEntry.node_id == node_id)
+    query = select(NodeEntry.kind, NodeEntry.key, NodeEntry.value, NodeEntry.removed, NodeEntry.operation)
+    query = query.where(NodeEntry.node_id == node_id)
     if not whole:
         query = query.where(NodeEntry.generation > node.applied_generation)
     puts: list[wire.Entry] = []
     tombstones: list[wire.Tombstone] = []
-    for row in tx.session.scalars(query.execution_options(yield_per=10_000)):
-        if row.removed:
-            tombstones.append(wire.Tombstone(wire.EntryKey(wire.Kind(row.kind), row.key), row.operation))
+    for kind, key, value, removed, operation in tx.session.execute(query.execution_options(yield_per=10_000)):
+        if removed:
+            tombstones.append(wire.Tombstone(wire.EntryKey(wire.Kind(kind), key), operation))
         else:
-            puts.append(wire.unpack(row.kind, row.key, row.value))
+            puts.append(wire.unpack(kind, key, value))
     _check_budgets(tx, node, alone=not puts)
     message: wire.Snapshot | wire.Delta
     if whole:
@@ -222,31 +254,38 @@ def confirm(tx: Transaction, batch: Batch, realized: wire.Realized) -> set[UUID]
         .execution_options(populate_existing=True)
     ).one()
     failed = {
-        (int(wire.Kind[failure.kind.upper()]), bytes.fromhex(failure.key)): f"{failure.code}: {failure.message}"
+        wire.EntryKey(wire.Kind[failure.kind.upper()], bytes.fromhex(failure.key)): f"{failure.code}: {failure.message}"
         for failure in realized.failed
     }
-    named = _rows(tx, batch.node, list(failed))
+    named = _rows(tx, batch.node, failed) if failed else []
     if realized.digest != _without(batch.digest, [row for row in named if not row.removed]):
         return None
     before = node.applied_generation
     node.applied_generation = max(before, min(realized.generation, node.generation))
     node.refusal = None
     fresh = and_(NodeEntry.generation > before, NodeEntry.generation <= node.applied_generation)
-    concerned = tx.session.scalars(
-        select(NodeEntry).where(NodeEntry.node_id == batch.node, or_(fresh, NodeEntry.failure.is_not(None)))
-    )
+    query = select(*_HELD).where(NodeEntry.node_id == batch.node, or_(fresh, NodeEntry.failure.is_not(None)))
     owners = set()
-    for row in {(row.kind, row.key): row for row in [*concerned, *named]}.values():
-        failure = failed.get((row.kind, row.key)) if row.generation <= realized.generation else row.failure
+    for row in {*tx.session.execute(query), *named}:
+        key = wire.EntryKey(wire.Kind(row.kind), row.key)
+        failure = failed.get(key) if row.generation <= realized.generation else row.failure
         if row.generation > before or failure != row.failure:
             owners.add(row.owner)
-        row.failure = failure
+        if failure != row.failure:
+            _note_failure(tx, batch.node, key, failure)
     tx.session.flush()
     settled = NodeEntry.node_id == batch.node, NodeEntry.removed.is_(True), NodeEntry.failure.is_(None)
     gone = (*settled, NodeEntry.generation <= node.applied_generation)
     _record_withdrawal(tx, batch.node, gone)
     tx.session.execute(delete(NodeEntry).where(*gone))
     return owners
+
+
+def _note_failure(tx: Transaction, node_id: UUID, of: wire.EntryKey, failure: str | None) -> None:
+    row = NodeEntry.node_id == node_id, NodeEntry.kind == int(of.kind), NodeEntry.key == of.key
+    tx.session.execute(
+        update(NodeEntry).where(*row).values(failure=failure).execution_options(synchronize_session=False)
+    )
 
 
 def _record_withdrawal(tx: Transaction, node_id: UUID, gone: Sequence[ColumnElement[bool]]) -> None:
@@ -260,7 +299,7 @@ def _record_withdrawal(tx: Transaction, node_id: UUID, gone: Sequence[ColumnElem
         tx.session.add(Withdrawal(node_id=node_id, addresses=left))
 
 
-def _without(digest: dict[str, str], rows: list[NodeEntry]) -> dict[str, str]:
+def _without(digest: dict[str, str], rows: Sequence[Held]) -> dict[str, str]:
     """The digest of what is left when these rows are not held."""
     sums = wire.Digest({wire.Kind[name.upper()]: int(total, 16) for name, total in digest.items()})
     for row in rows:
@@ -316,22 +355,21 @@ def pending(tx: Transaction, owners: Sequence[UUID]) -> dict[UUID, Behind]:
         AddressFence.realized,
     )
     found: dict[UUID, Behind] = {owner: [] for owner in owners}
-    for chunk in _chunks(owners):
-        query = (
-            select(NodeEntry.owner, Node, func.coalesce(NodeEntry.failure, Node.refusal).label("failure"))
-            .join(Node, NodeEntry.node_id == Node.id)
-            .where(
-                NodeEntry.owner.in_(chunk),
-                Node.fenced_at.is_(None),
-                ~apart,
-                NodeEntry.kind != int(wire.Kind.HEALTH_CHECK),  # an address is there, checked or not
-                or_(NodeEntry.generation > Node.applied_generation, NodeEntry.failure.is_not(None)),
-            )
-            .ext(distinct_on(NodeEntry.owner, Node.id))
-            .order_by(NodeEntry.owner, Node.id, text("failure DESC NULLS LAST"))
+    query = (
+        select(NodeEntry.owner, Node, func.coalesce(NodeEntry.failure, Node.refusal).label("failure"))
+        .join(Node, NodeEntry.node_id == Node.id)
+        .where(
+            among(NodeEntry.owner, owners),
+            Node.fenced_at.is_(None),
+            ~apart,
+            NodeEntry.kind != int(wire.Kind.HEALTH_CHECK),  # an address is there, checked or not
+            or_(NodeEntry.generation > Node.applied_generation, NodeEntry.failure.is_not(None)),
         )
-        for owner, node, failure in tx.session.execute(query):
-            found[owner].append((node, failure))
+        .ext(distinct_on(NodeEntry.owner, Node.id))
+        .order_by(NodeEntry.owner, Node.id, text("failure DESC NULLS LAST"))
+    )
+    for owner, node, failure in tx.session.execute(query):
+        found[owner].append((node, failure))
     return found
 
 
