@@ -9,7 +9,8 @@ from uuid import UUID
 from services.netagent import wire
 from services.netagent.errors import BaseMismatch, MalformedMessage, RemovalBudget, StaleGeneration, WrongNode
 
-Held = Mapping[wire.EntryKey, wire.Entry]
+Held = Mapping[wire.EntryKey, wire.Entry | None]
+"""What a node has; None: it is known by its rows alone, and as nothing that a message could equal."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -53,7 +54,7 @@ def _snapshot(position: Position | None, held: Held, snapshot: wire.Snapshot) ->
         raise MalformedMessage("the snapshot names an entry twice")
     puts = {key: entry for key, entry in wanted.items() if held.get(key) != entry}
     removals = [key for key in held if key not in wanted]
-    _check_budget(held, puts, removals, snapshot.tombstones)
+    _check_budget(held, puts, removals, snapshot)
     return Change(ahead, puts, removals, complete=True)
 
 
@@ -76,17 +77,19 @@ def _delta(position: Position | None, held: Held, delta: wire.Delta) -> Change:
         raise StaleGeneration(f"the delta leads to {_at(ahead)}, this node is at {_at(position)}")
     if ahead == position and (puts or removals):
         raise BaseMismatch(f"this node holds something else at {_at(position)}; send the whole")
-    _check_budget(held, puts, removals, delta.tombstones)
+    _check_budget(held, puts, removals, delta)
     return Change(ahead, puts, removals)
 
 
-def _check_budget(held: Held, puts: Held, removals: list[wire.EntryKey], tombstones: list[wire.Tombstone]) -> None:
+def _check_budget(held: Held, puts: Held, removals: list[wire.EntryKey], message: wire.Snapshot | wire.Delta) -> None:
     """Removals that somebody asked for don't count."""
-    asked = {tombstone.entry for tombstone in tombstones if tombstone.asked_by is not None}
-    unasked = sum(key not in asked for key in removals)
-    refusal = wire.over_budget(len(held), unasked, alone=not puts)
-    if refusal is not None:
-        raise RemovalBudget(refusal)
+    asked = {tombstone.entry for tombstone in message.tombstones if tombstone.asked_by is not None}
+    unasked = [key for key in removals if key not in asked]
+    refusal = wire.over_budget(len(held), len(unasked), alone=not puts)
+    if refusal is None:
+        return
+    if not isinstance(message, wire.Snapshot) or message.approved != wire.removals_digest(unasked):
+        raise RemovalBudget(f"{refusal}; {wire.way_out(str(message.node), unasked)}")
 
 
 def _at(position: Position) -> str:

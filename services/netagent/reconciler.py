@@ -14,9 +14,10 @@ from uuid import UUID
 from dataplane.driver import Driver, DriverError
 from dataplane.entries import Entry, Leg
 from services.netagent import metrics, rows, wire
-from services.netagent.admission import Position, admit
+from services.netagent.admission import Held, Position, admit
 from services.netagent.checkpoint import Checkpoint
 from services.netagent.desired import Desired, RowKey, row_key
+from services.netagent.render import held
 
 UNWANTED = "unwanted"  # in a digest: rows that bear our mark and that nobody asked for
 ROUNDS = 3  # of repair: a leg made anew takes its routes with it
@@ -63,7 +64,7 @@ class Reconciler:
         Raises what `admission.admit` raises, before anything is touched.
         """
         with self._lock:
-            change = admit(self._node, self._position, self._desired.entries, message)
+            change = admit(self._node, self._position, self._held(message), message)
             self._checkpoint.store(change)
             self._position = change.position
             touched = self._desired.change(change.puts.values(), change.removals)
@@ -130,6 +131,15 @@ class Reconciler:
 
     # --- a change ----------------------------------------------------------------------------------------------------
 
+    def _held(self, message: wire.Snapshot | wire.Delta) -> Held:
+        """What this node has: what it was told, and what its kernel holds besides that a first snapshot would prune.
+
+        The checkpoint may be older than the kernel, or lost.
+        """
+        if self._complete or isinstance(message, wire.Delta):
+            return self._desired.entries
+        return dict.fromkeys(held(self._read_all().values())) | self._desired.entries
+
     @staticmethod
     def _named(message: wire.Snapshot | wire.Delta) -> list[wire.Entry]:
         return message.entries if isinstance(message, wire.Snapshot) else message.puts
@@ -137,13 +147,13 @@ class Reconciler:
     def _apply(self, touched: set[wire.EntryKey], changed: dict[RowKey, Entry]) -> None:
         """Put and read back the changed rows, and every row of an entry that was not confirmed before."""
         rows = dict(changed)
-        for key in touched:
+        concerned = touched | {owner for _, owner in self._leftovers.values()}
+        for key in concerned:
             if key not in self._confirmed:
                 rows |= {row_key(row): row for row in self._desired.rows(key)}
         seen = self._observe(rows)
         missing = [row for place, row in rows.items() if seen.get(place) != row]
         problems = self._put(missing, ordered=True)
-        concerned = touched | {owner for _, owner in self._leftovers.values()}
         problems |= self._drop_leftovers(problems, concerned)
         seen |= self._observe([row_key(row) for row in missing])
         self._judge(concerned, seen, problems, rows.keys())
@@ -191,9 +201,7 @@ class Reconciler:
 
     def _compare(self) -> None:
         """Judge every entry by a full read of every table."""
-        seen: dict[RowKey, Entry] = {}
-        for driver in self._drivers:
-            seen |= self._read(driver, None)
+        seen = self._read_all()
         self._unwanted = {p for p in seen if not self._desired.holds(p) and p not in self._leftovers}
         gone = {place for place in self._leftovers if place not in seen and place[0] not in self._blind}
         for place in gone | {place for place in self._leftovers if self._desired.holds(place)}:
@@ -305,6 +313,12 @@ class Reconciler:
         for driver in self._drivers:
             if driver.entry in by_kind:
                 seen |= self._read(driver, by_kind[driver.entry])
+        return seen
+
+    def _read_all(self) -> dict[RowKey, Entry]:
+        seen: dict[RowKey, Entry] = {}
+        for driver in self._drivers:
+            seen |= self._read(driver, None)
         return seen
 
     def _read(self, driver: Driver[Any], keys: list[Hashable] | None) -> dict[RowKey, Entry]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from ipaddress import IPv4Network
+from collections.abc import Collection, Mapping
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from uuid import UUID
 
 from dataplane.entries import (
@@ -29,6 +29,7 @@ from dataplane.entries import (
 from services.netagent import wire
 
 NODE_SEQUENCE = 1  # of prefixes bound to a node: they never move
+OF_GUESTS = {4: 32, 6: 64}  # so long at least are guests' prefixes, by IP version, and those of nodes and pools are not
 STATES = {
     wire.PortState.ACTIVE: LegState.ACTIVE,
     wire.PortState.STANDBY: LegState.STANDBY,
@@ -90,6 +91,51 @@ def render(entry: wire.Entry, ports: Mapping[UUID, wire.Port]) -> list[Entry]:
         case wire.HealthCheck():
             rows = [_check(entry)]
     return rows
+
+
+def held(rows: Collection[Entry]) -> set[wire.EntryKey]:
+    """The entries that `rows` were made of: the reverse of `render`, by those rows that stand for one.
+
+    An announcement without a route is taken for an address's, or for a node's own prefix, by its length.
+    """
+    guests = {row.link: row.guest for row in rows if isinstance(row, Leg)}
+    mapped = {row.public for row in rows if isinstance(row, HostNat)}
+    found = (_entry_of(row, guests) for row in rows if not _is_mapped(row, mapped))
+    return {key for key in found if key is not None}
+
+
+def _is_mapped(row: Entry, public: Collection[IPv4Address | IPv6Address]) -> bool:
+    """Whether a row is there for a HostNat, which has one that stands for it."""
+    return isinstance(row, Forward | Anchor) and row.prefix.network_address in public
+
+
+def _entry_of(row: Entry, guests: Mapping[str, str]) -> wire.EntryKey | None:
+    """`guests`: by their legs' links."""
+    key = None
+    match row:
+        case Leg():
+            key = wire.EntryKey(wire.Kind.PORT, UUID(row.guest).bytes)
+        case HostNat() if row.link in guests:
+            key = wire.EntryKey(wire.Kind.HOSTNAT, UUID(guests[row.link]).bytes)
+        case Anchor() if row.prefix.prefixlen < OF_GUESTS[row.prefix.version]:
+            key = wire.EntryKey(wire.Kind.PREFIX, wire.pack_prefix(row.prefix))
+        case Anchor() | Forward():
+            key = wire.EntryKey(wire.Kind.ADDRESS, wire.pack_prefix(row.prefix))
+        case Peer():
+            key = wire.EntryKey.of(wire.Peer(row.endpoint))
+        case Discard():
+            key = wire.EntryKey.of(wire.Aggregate(row.prefix))
+        case Inbound():
+            key = wire.EntryKey.of(wire.Inbound(row.public, row.private))
+        case Outbound():
+            key = wire.EntryKey.of(wire.Outbound(row.private, row.public))
+        case Fence():
+            key = wire.EntryKey.of(wire.Fence(row.neighbour))
+        case Blackhole():
+            key = wire.EntryKey.of(wire.Blackhole(row.prefix, row.neighbour or wire.NOWHERE))
+        case Check():
+            key = wire.EntryKey(wire.Kind.HEALTH_CHECK, row.address.packed)
+    return key
 
 
 def _check(entry: wire.HealthCheck) -> Check:

@@ -414,7 +414,7 @@ class Digest:
 
 # --- messages --------------------------------------------------------------------------------------------------------
 
-_HEADER = struct.Struct("!4sB16sQQQII")  # magic, type, node, epoch, generation, base, puts, tombstones
+_HEADER = struct.Struct("!4sB16sQQQII")  # magic, type, node, epoch, generation, base or approved, puts, tombstones
 _MAGIC = b"GDW1"
 _SNAPSHOT, _DELTA = 1, 2
 
@@ -447,18 +447,34 @@ def over_budget(held: int, unasked: int, *, alone: bool) -> str | None:
     return None
 
 
+def removals_digest(unasked: Iterable[EntryKey]) -> str:
+    """Names a set of removals, as 16 hexadecimal digits: others have another one."""
+    named = b"".join(bytes((key.kind, len(key.key))) + key.key for key in sorted(unasked))
+    return hashlib.blake2b(named, digest_size=8).hexdigest()
+
+
+def way_out(node: str, unasked: Iterable[EntryKey]) -> str:
+    """What a person does who wants those removals that are over a budget."""
+    return f"`godwit node approve {node} {removals_digest(unasked)}` lets them go"
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything a node must hold at (epoch, generation)."""
+    """Everything a node must hold at (epoch, generation).
+
+    `approved`: the digest of removals which nobody asked for, and which an operator lets the node make all the same.
+    """
 
     node: UUID
     epoch: int
     generation: int
     entries: list[Entry]
     tombstones: list[Tombstone] = field(default_factory=list)  # what the database still remembers as asked for
+    approved: str | None = None
 
     def pack(self) -> bytes:
-        return _pack(_SNAPSHOT, self.node, self.epoch, self.generation, 0, self.entries, self.tombstones)
+        approved = int(self.approved or "0", 16)
+        return _pack(_SNAPSHOT, self.node, self.epoch, self.generation, approved, self.entries, self.tombstones)
 
 
 @dataclass(frozen=True, slots=True)
@@ -521,7 +537,7 @@ def parse(raw: bytes) -> Snapshot | Delta:
     if offset != len(body):
         raise Malformed("the message holds more than it declares")
     if type_ == _SNAPSHOT:
-        return Snapshot(UUID(bytes=node), epoch, generation, puts, tombstones)
+        return Snapshot(UUID(bytes=node), epoch, generation, puts, tombstones, f"{base:016x}" if base else None)
     return Delta(UUID(bytes=node), epoch, base, generation, puts, tombstones)
 
 

@@ -6,7 +6,6 @@ of just those removals. A change over a limit is not sent: what the node holds s
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -33,10 +32,4 @@ def refusal(
         reason = f"budget of a zone: {left} of {mapped} addresses would lose their announcer in a minute; {limit} may"
     if reason is None:
         return None
-    return f"{reason}; `godwit node approve {node} {digest(unasked)}` lets them go"
-
-
-def digest(unasked: Sequence[wire.EntryKey]) -> str:
-    """Names a set of removals: others have another one."""
-    named = b"".join(bytes((key.kind, len(key.key))) + key.key for key in sorted(unasked))
-    return hashlib.blake2b(named, digest_size=8).hexdigest()
+    return f"{reason}; {wire.way_out(node, unasked)}"

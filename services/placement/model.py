@@ -111,6 +111,7 @@ class Node(Base):
     applied_generation: Mapped[int] = mapped_column(BigInteger, default=0)
     sums: Mapped[dict[str, Any]] = mapped_column(default=dict)
     refusal: Mapped[str | None]  # why its agent does not take what it is sent
+    approved: Mapped[str | None]  # digest of removals that its agent refuses, and an operator does not
     revision: Mapped[int] = mapped_column(default=1)
 
     heartbeat: Mapped[Heartbeat | None] = relationship(cascade="all, delete-orphan", lazy="joined")

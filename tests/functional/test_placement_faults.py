@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ipaddress import IPv4Network
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from dataplane.driver import DriverError
 from dataplane.entries import Anchor, Entry
 from services.netagent import wire as agent_wire
 from services.netagent.admission import admit
+from services.netagent.checkpoint import MemoryCheckpoint
 from services.placement import bells
 from services.placement import ledger as placement_ledger
 from services.placement.budgets import WINDOW
@@ -165,6 +167,38 @@ def test_an_approval_is_of_what_was_seen_and_by_whom_it_concerns(cloud: Controll
     asked = cloud.post(f"/nodes/{edge}:approve", body, who="operator")
     assert problem(asked) == (409, "placement.node.withdrawal_changed"), "it is to lose nothing"
     assert cloud.contents() == before
+
+
+def test_an_operator_lets_go_what_an_agent_holds_back_that_the_database_knows_nothing_of(cloud: Controller) -> None:
+    """Its checkpoint is lost, and its kernel holds more than it is told."""
+    cloud.instance("web", mode="routed", allocate=["ipv4"])
+    gateway = cloud.fleet["gateway-1"]
+    known = gateway.announces()
+    for number in range(20):
+        gateway.kernel.alter(Anchor(IPv4Network(f"198.18.{100 + number}.0/24"), 1))
+    gateway.checkpoint = MemoryCheckpoint()
+    gateway.start()
+    cloud.reconciler.sync.whole(gateway.id)
+
+    (refusal,) = node_named(cloud, "gateway-1")["failures"]
+    assert refusal.startswith("agent.removal_budget: 20 of 21 entries"), refusal
+    assert len(gateway.announces()) == 21
+    digest = refusal.partition(f"`godwit node approve {gateway.id} ")[2].partition("`")[0]
+    gateway.kernel.alter(Anchor(IPv4Network("198.18.200.0/24"), 1))  # another one, that nobody saw when they approved
+    ok(cloud.post(f"/nodes/{gateway.id}:approve", {"digest": digest}, who="operator"))
+    cloud.settle()
+    (refusal,) = node_named(cloud, "gateway-1")["failures"]
+    assert refusal.startswith("agent.removal_budget: 21 of 22 entries"), refusal
+    assert problem(cloud.post(f"/nodes/{gateway.id}:approve", {"digest": digest}, who="operator")) == (
+        409,
+        "placement.node.withdrawal_changed",
+    )
+
+    digest = refusal.partition(f"`godwit node approve {gateway.id} ")[2].partition("`")[0]
+    ok(cloud.post(f"/nodes/{gateway.id}:approve", {"digest": digest}, who="operator"))
+    cloud.settle()
+    assert node_named(cloud, "gateway-1")["failures"] == []
+    assert gateway.announces() == known
 
 
 def test_a_ledger_that_knows_no_pools_any_more_withdraws_no_zone(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, ip_interface
 from pathlib import Path
@@ -239,6 +240,24 @@ def test_an_emptied_snapshot_withdraws_nothing(node: Node) -> None:
     assert len(node.anchors()) == 30
 
 
+@pytest.mark.parametrize("lost", ["all of it", "what came last"])
+def test_without_its_checkpoint_a_node_counts_what_its_kernel_holds(node: Node, lost: str) -> None:
+    """Q4, Q8: a first snapshot prunes, so it has the same budget."""
+    many = [address(number) for number in range(1, 31)]
+    node.agent.apply(snapshot(5))
+    older = MemoryCheckpoint() if lost == "all of it" else deepcopy(node.checkpoint)
+    node.agent.apply(snapshot(6, PORT, *many))
+    node.checkpoint = older
+    node.start()
+
+    for message in (snapshot(6), snapshot(6, PORT, *many[:20])):
+        with pytest.raises(RemovalBudget, match="of 31 entries"):
+            node.agent.apply(message)
+    assert len(node.anchors()) == 30
+    assert node.agent.apply(snapshot(6, PORT, *many[:26])).digest == digest(PORT, *many[:26])
+    assert len(node.anchors()) == 26
+
+
 # --- failures --------------------------------------------------------------------------------------------------------
 
 
@@ -292,6 +311,25 @@ def test_what_cannot_be_dropped_is_listed_and_tried_again(node: Node) -> None:
     node.agent.repair()
     assert node.agent.realized().failed == []
     assert node.anchors() == {(prefix(1), 1)}
+
+
+def test_an_entry_whose_row_could_be_neither_dropped_nor_put_anew_stays_failed(node: Node) -> None:
+    """Whatever else is changed meanwhile: the kernel still sends the address to its last holder."""
+    other = replace(PORT, port=UUID(int=7))
+    node.agent.apply(snapshot(5, PORT, other, address(1)))
+
+    def refuse(entry: Entry) -> None:
+        if isinstance(entry, Forward) and entry.prefix == prefix(1):
+            raise DriverError("route.refused", "the kernel refuses")
+
+    node.kernel.refuse = refuse
+    assert node.agent.apply(delta(5, gone=(address(1),))).failed
+    assert node.agent.apply(delta(6, replace(address(1), port=other.port))).failed
+
+    realized = node.agent.apply(delta(7, address(2)))
+
+    assert [failure.key for failure in realized.failed] == [address(1).key().hex()]
+    assert realized.digest == digest(PORT, other, address(2))
 
 
 # --- drift -----------------------------------------------------------------------------------------------------------

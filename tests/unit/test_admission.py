@@ -98,9 +98,9 @@ def test_unasked_removals_have_a_budget(had: int, kept: int, allowed: bool) -> N
 
 
 def test_a_refusal_says_which_rule_it_broke() -> None:
-    with pytest.raises(RemovalBudget, match=r"^21 of 100 entries .* at most 20 may$"):
+    with pytest.raises(RemovalBudget, match=rf"^21 of 100 entries .* at most 20 may; `godwit node approve {NODE} "):
         admit(NODE, AT, held(100), snapshot(11, 79))
-    with pytest.raises(RemovalBudget, match=r"^all 3 entries .* never allowed$"):
+    with pytest.raises(RemovalBudget, match=r"^all 3 entries .* never allowed; "):
         admit(NODE, AT, held(3), snapshot(11, 0))
 
 
@@ -112,6 +112,21 @@ def test_removals_that_an_operation_asked_for_are_free() -> None:
 def test_a_tombstone_without_operation_asks_for_nothing() -> None:
     with pytest.raises(RemovalBudget):
         admit(NODE, AT, held(100), replace(snapshot(11, 0), tombstones=tombstones(peers(100), None)))
+
+
+def test_an_approval_lets_go_what_its_digest_names_and_nothing_else() -> None:
+    gone = wire.removals_digest([wire.EntryKey.of(entry) for entry in peers(100)])
+    message = replace(snapshot(11, 0), approved=gone)
+    assert len(admit(NODE, AT, held(100), message).removals) == 100
+    with pytest.raises(RemovalBudget):
+        admit(NODE, AT, held(101), message)
+
+
+def test_what_is_known_by_its_rows_alone_is_put_anew_and_counts_as_held() -> None:
+    rows = dict.fromkeys(held(100))
+    assert len(admit(NODE, None, rows, snapshot(11, 80)).puts) == 80
+    with pytest.raises(RemovalBudget, match=r"^21 of 100"):
+        admit(NODE, None, rows, snapshot(11, 79))
 
 
 def test_a_delta_has_the_same_budget() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.netagent.wire import EntryKey, Kind
+from services.netagent.wire import EntryKey, Kind, removals_digest
 from services.placement import budgets
 
 
@@ -35,9 +35,9 @@ def test_a_limit_is_named_and_the_way_out(
     assert (why is None) is (limit is None)
     if why is not None and limit is not None:
         assert limit in why
-        assert f"godwit node approve gateway-1 {budgets.digest(keys(unasked))}" in why
+        assert f"godwit node approve gateway-1 {removals_digest(keys(unasked))}" in why
 
 
 def test_a_digest_names_a_set_of_removals() -> None:
-    assert budgets.digest(keys(3)) == budgets.digest(keys(3)[::-1])
-    assert len({budgets.digest(keys(count)) for count in range(5)}) == 5
+    assert removals_digest(keys(3)) == removals_digest(keys(3)[::-1])
+    assert len({removals_digest(keys(count)) for count in range(5)}) == 5

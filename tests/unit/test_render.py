@@ -29,7 +29,7 @@ from dataplane.entries import (
     Peer,
 )
 from services.netagent import wire
-from services.netagent.render import Unrenderable, link_name, render
+from services.netagent.render import Unrenderable, held, link_name, render
 
 UID = UUID("0123456789abcdef0123456789abcdef")
 LINK, GUEST, MAC = "g0123456789ab", UID.hex, "06:00:00:00:00:07"
@@ -150,6 +150,20 @@ def test_the_rest_is_one_row_each() -> None:
     assert render(wire.Blackhole(PREFIX), {}) == [Blackhole(PREFIX)]
     icmp = wire.HealthCheck(one, UID, wire.CheckProtocol.ICMP, 0, 100, 3, 10)
     assert render(icmp, {}) == [Check(one, UID, CheckProtocol.ICMP, 0, 100, 3, 10)]
+
+
+def test_an_entry_is_known_by_the_rows_it_was_rendered_to() -> None:
+    one, other = IPv4Address("198.18.0.9"), IPv4Address("10.1.0.9")
+    entries: list[wire.Entry] = [
+        *(PORT, replace(ADDRESS, fallback=one), replace(ADDRESS, prefix=IPv6Network("2001:db8:5::/64"), sequence=0)),
+        *(HOSTNAT, wire.Address(IPv4Network(PRIVATE), UID, ip_interface(f"{PRIVATE}/32"))),
+        *(wire.Peer(one), wire.NodePrefix(IPv4Network("10.1.0.0/24")), wire.NodePrefix(IPv6Network("2001:db8::/56"))),
+        *(wire.Aggregate(PREFIX), wire.Inbound(one, other), wire.Outbound(other, one)),
+        *(wire.Fence(one), wire.Blackhole(PREFIX, one), wire.Blackhole(PREFIX)),
+        wire.HealthCheck(one, UID, wire.CheckProtocol.ICMP, 0, 100, 3, 10),
+    ]
+    rows = [row for entry in entries for row in render(entry, {UID: PORT})]
+    assert held(rows) == {wire.EntryKey.of(entry) for entry in entries}
 
 
 @pytest.mark.parametrize("other", [{"port": 80}, {"protocol": wire.CheckProtocol.TCP}, {"interval_ms": 0}])

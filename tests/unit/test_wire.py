@@ -35,7 +35,7 @@ TOMBSTONES = [
     wire.Tombstone(wire.EntryKey.of(ENTRIES[3]), OPERATION),
     wire.Tombstone(wire.EntryKey.of(ENTRIES[7])),
 ]
-SNAPSHOT = wire.Snapshot(NODE, 3, 17, ENTRIES, TOMBSTONES)
+SNAPSHOT = wire.Snapshot(NODE, 3, 17, ENTRIES, TOMBSTONES, "0123456789abcdef")
 DELTA = wire.Delta(NODE, 3, 16, 17, ENTRIES[:3], TOMBSTONES)
 
 

@@ -10,7 +10,9 @@ from sqlalchemy.exc import IntegrityError
 from common.auth import Principal
 from common.db import Transaction, violated
 from common.web import Page, Paging, check_revision
-from services.placement import bells, budgets, scheduler, wire
+from services.netagent.client import RemovalBudget
+from services.netagent.wire import removals_digest
+from services.placement import bells, scheduler, wire
 from services.placement.desired import derive_zone
 from services.placement.errors import (
     NodeBusy,
@@ -268,14 +270,17 @@ def _begin(
 
 
 def approve(tx: Transaction, principal: Principal, node_id: UUID, digest: str, expected: int | None) -> wire.Operation:
-    """Make the removals that `digest` names somebody's wish, so that no budget holds them back.
+    """Make the removals that `digest` names somebody's wish, so that no budget holds them back, ours or its agent's.
 
     Raises WithdrawalChanged if others are due.
     """
     node = _node(tx, node_id, lock=True)
     check_revision(expected, node.revision)
     due = entries.unasked(tx, node)
-    if not due or budgets.digest(list(due)) != digest:
+    if (node.refusal or "").startswith(RemovalBudget.code) and digest in (node.refusal or ""):
+        node.approved, due = digest, {}
+        tx.ring(bells.RESYNC, str(node.id))
+    elif not due or removals_digest(due) != digest:
         raise WithdrawalChanged(f"{node.name} is not to lose what {digest} names; `godwit node show` says what it is")
     operation = operations.add(tx, "node.approve", f"/placement/v1/nodes/{node.id}", principal.project, "approved")
     for row in due.values():

@@ -192,7 +192,7 @@ def batch(tx: Transaction, node_id: UUID, *, whole: bool) -> Batch | None:
     _check_budgets(tx, node, alone=not puts)
     message: wire.Snapshot | wire.Delta
     if whole:
-        message = wire.Snapshot(node_id, epoch(tx), node.generation, puts, tombstones)
+        message = wire.Snapshot(node_id, epoch(tx), node.generation, puts, tombstones, node.approved)
     else:
         message = wire.Delta(node_id, epoch(tx), node.applied_generation, node.generation, puts, tombstones)
     return Batch(node_id, node.agent_url, message, expected_digest(node))
@@ -262,7 +262,7 @@ def confirm(tx: Transaction, batch: Batch, realized: wire.Realized) -> set[UUID]
         return None
     before = node.applied_generation
     node.applied_generation = max(before, min(realized.generation, node.generation))
-    node.refusal = None
+    node.refusal = node.approved = None
     fresh = and_(NodeEntry.generation > before, NodeEntry.generation <= node.applied_generation)
     query = select(*_HELD).where(NodeEntry.node_id == batch.node, or_(fresh, NodeEntry.failure.is_not(None)))
     owners = set()
@@ -316,7 +316,7 @@ def owners_waiting(tx: Transaction, node_id: UUID) -> set[UUID]:
 
 def refuse(tx: Transaction, node_id: UUID, refusal: str) -> set[UUID]:
     """The node's agent does not take what it is sent; return the owners who wait for it."""
-    tx.session.execute(update(Node).where(Node.id == node_id).values(refusal=refusal))
+    tx.session.execute(update(Node).where(Node.id == node_id).values(refusal=refusal, approved=None))
     return owners_waiting(tx, node_id)
 
 
