@@ -101,6 +101,14 @@ lint: setup ## Style and import contracts
 types: setup ## Strict types
 	@$(BIN)/mypy
 
+.PHONY: docs figures
+docs: setup ## Make the documentation into build/site, its reference from the code, every link checked
+	@PYTHONPATH=clients/python $(BIN)/python -m sphinx -q -W --keep-going -b html -d build/doctrees -c docs/site docs build/site
+	@echo "godwit: open build/site/index.html"
+
+figures: setup ## Write what build/*.json and docs/bench/*.json hold into docs/figures.md
+	@$(BIN)/python -m docs.site.figures
+
 .PHONY: clients
 clients: setup node ## Make clients/ anew from the services' OpenAPI documents
 	@$(BIN)/python -m clients.generate

@@ -16,9 +16,14 @@ class Settings(Base):
     model_config = SettingsConfigDict(env_prefix="GODWIT_IPAM_")
 
     database_url: str
+    """As SQLAlchemy knows it: `postgresql+psycopg://…`. The role has a schema of its own."""
     broker_url: str
+    """Redis, for wake-ups: `redis://…`."""
     issuer_keys: Path
     """Directory of the public keys whose tokens are trusted (`<kid>.pem`)."""
     listen: Listen = ("tcp:127.0.0.1:8101",)
+    """Where the API listens: each `tcp:HOST:PORT`, `unix:PATH` or `fd:N`."""
     metrics: Metrics = None
+    """Where it tells its metrics: `tcp:HOST:PORT`. Who reaches it is asked for no token."""
     pool_size: int = 20
+    """Connections to the database."""
