@@ -12,8 +12,10 @@ from godwit_client.placement.models import Instance, Mode
 
 from cloud import measure, processes, rawlog, tour
 from cloud.compose import engine
-from cloud.compose.layout import GUESTS, ONE_SHOTS, PLAN
+from cloud.compose.engine import EngineFailed
+from cloud.compose.layout import GUESTS, ONE_SHOTS, PLAN, PORTS
 from cloud.compose.site import ComposeSite, stage
+from cloud.plan import METRICS_PORT
 from cloud.tour.customer import Customer, hosts
 from cloud.tour.watch import probing
 from tests.e2e.conftest import answers, eventually
@@ -67,6 +69,12 @@ def lost(logs: Path, name: str) -> dict[str, int]:
     return {address: loss.lost for address, loss in losses.items() if loss.lost}
 
 
+def fetched(service: str, url: str) -> str:
+    """What is answered there, to the container of a service. Raises EngineFailed for a refusal or silence."""
+    program = f"import urllib.request as u; print(u.urlopen({url!r}, timeout=10).read().decode())"
+    return engine.run(["docker", "exec", engine.container(service).id, "python", "-c", program])
+
+
 @pytest.mark.usefixtures("site")
 def test_the_tour_holds() -> None:
     assert tour.run(stage(), Path("build/compose.json"), keep=True) == 0
@@ -112,6 +120,19 @@ def test_a_cut_and_its_end(village: Village) -> None:
     eventually(lambda: not answers(village.site, village.routed[0]), "nothing comes through a cut")
     village.site.heal("hypervisor-2")
     eventually(lambda: answers(village.site, village.routed[0]), "the cut is healed")
+
+
+@pytest.mark.usefixtures("site")
+def test_everybody_tells_metrics_on_internal_networks() -> None:
+    control = ["ipam-control", "placement-control", "placement-poller", "worker", "migration-worker"]
+    urls = [
+        f"http://{host}:{METRICS_PORT}/metrics" for host in (*control, *(str(node.management) for node in PLAN.nodes))
+    ]
+    for url in urls:
+        assert "\ngodwit_" in fetched("placement-poller", url), url
+    for service, port in PORTS.items():
+        with pytest.raises(EngineFailed):
+            fetched("placement-poller", f"http://{service}:{port}/metrics")
 
 
 @pytest.mark.usefixtures("site")

@@ -17,6 +17,7 @@ from cloud import processes
 from cloud.baseline import machines
 from cloud.compose import layout, secrets
 from cloud.compose.layout import GUESTS, INTERNET, PLAN
+from cloud.plan import METRICS_PORT
 from common.errors import NotFound
 
 FILE = Path(__file__).parents[2] / "docker-compose.yml"
@@ -89,6 +90,18 @@ def test_only_published_ports_leave_the_host_and_only_for_itself() -> None:
     assert all(port.startswith("127.0.0.1:") for name in layout.PORTS for port in SERVICES[name]["ports"])
     assert COMPOSE["networks"]["management"]["internal"]
     assert COMPOSE["networks"]["control"]["internal"]
+
+
+def test_control_processes_tell_their_metrics_on_internal_networks_alone() -> None:
+    for name in processes.METRICS:
+        environment = SERVICES[name]["environment"]
+        (address,) = [value for variable, value in environment.items() if variable.endswith("_METRICS")]
+        inside = {network for network in SERVICES[name]["networks"] if COMPOSE["networks"][network].get("internal")}
+        if inside != set(SERVICES[name]["networks"]):  # by a name that it has on an internal one alone
+            aliases = SERVICES[name]["networks"]["control"]["aliases"]
+            assert address == f"tcp:{aliases[0]}:{METRICS_PORT}"
+        else:
+            assert address == f"tcp:0.0.0.0:{METRICS_PORT}"
 
 
 @pytest.mark.parametrize("name", SERVICES)
