@@ -68,7 +68,7 @@ def known(get: Callable[[], R], what: str, name: str) -> R:
 
 
 def flexible_ip(api: Connection, text: str) -> ipam.FlexibleIP:
-    """By id, address or name. Raises NotFound, Ambiguous."""
+    """By id, address or name; one that was released only if no other bears the name. Raises NotFound, Ambiguous."""
     uuid = as_uuid(text)
     if uuid:
         return known(lambda: answer(get_flexible_ip.sync_detailed(uuid, client=api.ipam)), "address", text)
@@ -78,7 +78,9 @@ def flexible_ip(api: Connection, text: str) -> ipam.FlexibleIP:
     def page(cursor: str | None) -> ipam.FlexibleIPPage:
         return answer(list_flexible_ips.sync_detailed(client=api.ipam, cursor=cursor, address=address, name=name))
 
-    return only(every(page), "address", text, "; `godwit ip list` shows yours")
+    found = list(every(page))
+    held = [ip for ip in found if ip.state is not ipam.FlexibleIPState.QUARANTINED]
+    return only(held or found, "address", text, "; `godwit ip list` shows yours")
 
 
 def instance(api: Connection, text: str) -> placement.Instance:
