@@ -23,7 +23,9 @@ class Settings(BaseSettings):
     What the environment does not say may be in a file named like the variable, in the directory GODWIT_SECRETS.
     """
 
-    model_config = SettingsConfigDict(env_nested_delimiter="__", extra="ignore", frozen=True, use_attribute_docstrings=True)
+    model_config = SettingsConfigDict(
+        env_nested_delimiter="__", extra="ignore", frozen=True, use_attribute_docstrings=True
+    )
 
     @classmethod
     def settings_customise_sources(
