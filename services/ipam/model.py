@@ -253,7 +253,7 @@ class Attachment(Base):
         return wire.TargetRef(kind=self.target_kind, id=self.target_id)
 
     def serves(self, target: wire.TargetRef) -> bool:
-        return self.ref == target
+        return (self.target_kind, self.target_id) == (target.kind, target.id)
 
     def leaves(self, kind: str, target_id: UUID, by: int) -> bool:
         """Whether it is that target it leaves, and is gone from it at revision `by`."""
@@ -284,6 +284,9 @@ class Candidate(Base):
     @property
     def ref(self) -> wire.TargetRef:
         return wire.TargetRef(kind=self.target_kind, id=self.target_id)
+
+    def is_of(self, target: wire.TargetRef) -> bool:
+        return (self.target_kind, self.target_id) == (target.kind, target.id)
 
     @property
     def rank(self) -> tuple[int, str, UUID]:
@@ -438,7 +441,7 @@ class FlexibleIP(Base):
             raise NotFailover(f"{self.address} is a {self.kind} address")
 
     def candidate(self, target: wire.TargetRef) -> Candidate | None:
-        return next((candidate for candidate in self.candidates if candidate.ref == target), None)
+        return next((candidate for candidate in self.candidates if candidate.is_of(target)), None)
 
     def become_candidate(self, target: wire.TargetRef) -> None:
         """Of a failover address, make `target` a candidate if it is none. Raises CandidatesFull."""

@@ -19,7 +19,6 @@ from ipaddress import (
     IPv6Interface,
     IPv6Network,
     ip_address,
-    ip_interface,
 )
 from typing import ClassVar, Self
 from uuid import UUID
@@ -50,6 +49,9 @@ class Kind(enum.IntEnum):
     FENCE = 9
     BLACKHOLE = 10
     HEALTH_CHECK = 11
+
+
+NAMES = {int(kind): kind.name.lower() for kind in Kind}
 
 
 class CheckProtocol(enum.IntEnum):
@@ -126,7 +128,8 @@ class Address:
     def unpack(cls, key: bytes, value: bytes) -> Self:
         prefix = unpack_prefix(key)
         (sequence,) = struct.unpack("!Q", value[16:24])
-        host = ip_interface((ip_address(value[28:]), prefix.prefixlen))
+        interface = IPv4Interface if prefix.version == 4 else IPv6Interface
+        host = interface((value[28:], prefix.prefixlen))
         return cls(prefix, UUID(bytes=value[:16]), host, sequence, IPv4Address(value[24:28]))
 
 
@@ -402,7 +405,7 @@ class Digest:
 
     def hex(self) -> dict[str, str]:
         """By the kind's lower-case name; a kind without entries is left out."""
-        return {Kind(kind).name.lower(): f"{total:032x}" for kind, total in sorted(self.sums.items())}
+        return {NAMES[kind]: f"{total:032x}" for kind, total in sorted(self.sums.items())}
 
     @classmethod
     def of(cls, entries: Iterable[Entry]) -> Self:

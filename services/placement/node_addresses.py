@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network, ip_network
 
 Prefix = IPv4Network | IPv6Network
@@ -24,6 +25,7 @@ def lowest_free(within: Prefix, taken: Iterable[Prefix]) -> Prefix | None:
     return None
 
 
+@lru_cache(1 << 16)
 def host_of(prefix: Prefix) -> Interface:
     """What the guest configures: the address itself, or the first of a /64."""
     if isinstance(prefix, IPv4Network):

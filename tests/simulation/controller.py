@@ -213,11 +213,11 @@ class Controller:
 
     def derive(self, port: Port) -> None:
         """Bring the entries of `port` up to date on every node."""
-        before = self.facts(port)
-        if (node := announcer(before.seats)) is not None:
-            for prefix in snapshot.announced(before, node):
-                self._announce_from(prefix, node)
-        for node_id in self.rows.replace(port.id, self.decisions.port_entries(self.facts(port)), port.id):
+        facts = self.facts(port)
+        if (node := announcer(facts.seats)) is not None:
+            risen = [self._announce_from(prefix, node) for prefix in snapshot.announced(facts, node)]
+            facts = self.facts(port) if any(risen) else facts
+        for node_id in self.rows.replace(port.id, self.decisions.port_entries(facts), port.id):
             if self.rows.nodes[node_id].role == "edge":  # nobody waits for checks
                 self.ring(bells.NODE, (node_id,))
 
@@ -259,13 +259,14 @@ class Controller:
             endpoints={seat.node: rows.nodes[seat.node].endpoint for seat in where},
         )
 
-    def _announce_from(self, prefix: Prefix, node: UUID) -> None:
-        """`node` becomes the announcer of `prefix`; the sequence rises if another was."""
+    def _announce_from(self, prefix: Prefix, node: UUID) -> bool:
+        """`node` becomes the announcer of `prefix`; whether the sequence rises, for another was."""
         before = self.rows.sequences.get(prefix)
         if before is None:
             self.rows.sequences[prefix] = Sequenced(1, node, None)
         elif before.node != node:
             self.rows.sequences[prefix] = Sequenced(before.current + 1, node, before.node)
+        return before is None or before.node != node
 
     # --- address sets ------------------------------------------------------------------------------------------------
 

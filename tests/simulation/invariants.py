@@ -44,9 +44,13 @@ class Touched:
     addresses: set[int] = field(default_factory=set)
     everything: bool = False
 
-    def take(self, agent: Agent) -> None:
-        """Take in what an agent has written, or another hand has done to its kernel."""
+    def take(self, agent: Agent) -> bool:
+        """Take in what an agent has written, or another hand has done to its kernel; whether routes may have changed.
+
+        A link takes its routes with it.
+        """
         self.everything |= agent.overhauled
+        routes = agent.overhauled or any(isinstance(row, Anchor | Forward | Leg) for row in agent.written)
         for row in agent.written:
             match row:
                 case Anchor() | Forward() | Fallback():
@@ -61,6 +65,7 @@ class Touched:
                     self.everything = True
         agent.written.clear()
         agent.overhauled = False
+        return routes
 
     def concerns(self, link: str, prefixes: Iterable[Prefix]) -> bool:
         if self.everything or link in self.links:
@@ -121,8 +126,8 @@ class Invariants:
         touched.everything = any(prefix.prefixlen not in HOST_BITS for prefix in self._rerouted)
         self._rerouted.clear()
         for agent in self._dirty.values():
-            touched.take(agent)
-            if agent.role == "hypervisor":
+            routes = touched.take(agent)
+            if agent.role == "hypervisor" and routes:
                 changed.update(dict.fromkeys(self._look(agent)))
             elif agent.role == "gateway":
                 gateways.append(agent)

@@ -242,8 +242,9 @@ class Ledger:
         """Beside what it holds, awaits, or is a candidate for."""
         if fip.carried:
             return True
+        ref = target.ref
         on = {other.id: other for other, item in self._attachments(target.id) if item.vanished is None}
-        on |= {other.id: other for other in self.failover if other.candidate(target.ref)}
+        on |= {other.id: other for other in self.failover if any(one.is_of(ref) for one in other.stored_candidates)}
         counted = sum(other.family == fip.family and not other.carried for other in on.values() if other is not fip)
         return counted < target.limit(fip.family)
 

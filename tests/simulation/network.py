@@ -46,8 +46,8 @@ class Network:
             self._carry(place, f"{what} answered", lambda: None if place in self.cut else answer(value, error))
 
         self._carry(place, what, arrive)
-        late = Unreachable(f"{place} does not answer")
-        self.engine.after(timeout_s, f"{what} given up", lambda: answer(None, late))
+        given_up = lambda: answer(None, Unreachable(f"{place} does not answer"))  # noqa: E731
+        self.engine.after(timeout_s, f"{what} given up", given_up)
 
     def _carry(self, place: str, what: str, act: Callable[[], None]) -> None:
         random = self.engine.random

@@ -115,7 +115,9 @@ class Person:
     def watch(self) -> None:
         """After every event: turn back, or make trouble, when it is time."""
         conversion = self.controller.conversion
-        if conversion is None or conversion.phase.over or conversion.phase is Phase.ABORTING:
+        if conversion is None or not (self.turns or self.trouble):
+            return
+        if conversion.phase.over or conversion.phase is Phase.ABORTING:
             return
         claims = self.controller.rows.claims.values()
         going = [claim for claim in claims if isinstance(claim, ConversionClaim) and claim.kind == CONVERT]
