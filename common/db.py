@@ -82,7 +82,7 @@ def violated(error: exc.IntegrityError) -> str | None:
     return diagnostics.constraint_name if diagnostics is not None else None
 
 
-# --- many values in one parameter --------------------------------------------------------------------------------------
+# --- many values in one parameter ------------------------------------------------------------------------------------
 # An IN or a VALUES list names each of them: a statement for every count, parsed anew each time, and 65,535 at most.
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
@@ -37,6 +38,7 @@ from services.placement.model import AddressFence, Incarnation, Node, NodeEntry,
 from services.placement.snapshot import Entries, Prefix
 from services.placement.store.nodes import up
 
+
 def epoch(tx: Transaction) -> int:
     return tx.session.scalars(select(Incarnation.epoch)).one()
 
@@ -49,10 +51,8 @@ def replace(tx: Transaction, wanted: Mapping[UUID, Entries], asked_by: Mapping[U
     """
     held: dict[UUID, dict[UUID, dict[wire.EntryKey, bytes]]] = defaultdict(lambda: defaultdict(dict))
     query = select(NodeEntry.owner, NodeEntry.node_id, NodeEntry.kind, NodeEntry.key, NodeEntry.value)
-    for owner, node_id, kind, key, value in tx.session.execute(
-        query.where(among(NodeEntry.owner, wanted), ~NodeEntry.removed)
-    ):
-        held[owner][node_id][wire.EntryKey(wire.Kind(kind), key)] = value
+    for row in tx.session.execute(query.where(among(NodeEntry.owner, wanted), ~NodeEntry.removed)):
+        held[row.owner][row.node_id][wire.EntryKey(wire.Kind(row.kind), row.key)] = row.value
     changes: dict[UUID, _Change] = defaultdict(_Change)
     for owner, entries in wanted.items():
         for node_id in held[owner].keys() | entries.keys():
@@ -86,8 +86,8 @@ def _write(tx: Transaction, node_id: UUID, change: _Change, asked_by: Mapping[UU
     node.generation += 1
     digest = wire.Digest({int(kind): int(total, 16) for kind, total in node.sums.items()})
     if change.drops:
-        for row in _drop(tx, node, change.drops, asked_by):
-            digest.remove(row.kind, row.key, row.value)
+        for kind, gone, value in _drop(tx, node, change.drops, asked_by):
+            digest.remove(kind, gone, value)
     if change.puts:
         for row in _rows(tx, node_id, change.puts):
             if not row.removed:
@@ -101,7 +101,7 @@ def _write(tx: Transaction, node_id: UUID, change: _Change, asked_by: Mapping[UU
 
 def _drop(
     tx: Transaction, node: Node, drops: Mapping[wire.EntryKey, UUID], asked_by: Mapping[UUID, UUID]
-) -> Sequence[Row[tuple[int, bytes, bytes]]]:
+) -> Sequence[Row[int, bytes, bytes]]:
     """Those that went: what has become another owner's since is its now."""
     going = table(
         kind=(SmallInteger, [key.kind for key in drops]),
@@ -126,9 +126,14 @@ def _put(tx: Transaction, node: Node, puts: Mapping[wire.EntryKey, tuple[bytes, 
         value=(LargeBinary, [value for value, _ in puts.values()]),
         owner=(Uuid, [owner for _, owner in puts.values()]),
     )
-    fixed = {"node_id": literal(node.id), "generation": literal(node.generation), "removed": literal(False)}  # noqa: FBT003
-    nothing = {"operation": null(), "failure": null()}
-    columns = {**fixed, **{column.name: column for column in new.c}, **nothing}
+    columns: dict[str, ColumnElement[Any]] = {
+        "node_id": literal(node.id),
+        "generation": literal(node.generation),
+        "removed": literal(False),
+        "operation": null(),
+        "failure": null(),
+        **{column.name: column for column in new.c},
+    }
     statement = insert(NodeEntry).from_select(list(columns), select(*columns.values()))
     changing = [name for name in columns if name not in {"node_id", "kind", "key"}]
     tx.session.execute(
@@ -138,7 +143,7 @@ def _put(tx: Transaction, node: Node, puts: Mapping[wire.EntryKey, tuple[bytes, 
     )
 
 
-Held = Row[tuple[int, bytes, bytes, UUID, int, bool, str | None]]
+Held = Row[int, bytes, bytes, UUID, int, bool, str | None]
 """Columns of a row: kind, key, value, owner, generation, removed, failure."""
 
 _HELD = (
