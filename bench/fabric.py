@@ -40,9 +40,13 @@ class Fabric:
 
     feed: Feed = field(default_factory=Feed)
     machines: list[Machine] = field(default_factory=list)
+    _lengths: dict[int, list[int]] = field(default_factory=lambda: {4: [], 6: []})  # of its prefixes, the longest first
     _routes: dict[Prefix, dict[str, tuple[Machine, int]]] = field(default_factory=lambda: defaultdict(dict))
 
     def announce(self, anchor: Anchor, by: Machine) -> None:
+        if anchor.prefix not in self._routes:
+            lengths = self._lengths[anchor.prefix.version]
+            self._lengths[anchor.prefix.version] = sorted({*lengths, anchor.prefix.prefixlen}, reverse=True)
         self._routes[anchor.prefix][by.node.name] = (by, anchor.sequence)
         self.feed.changed(anchor.prefix)
 
@@ -54,7 +58,7 @@ class Fabric:
 
     def towards(self, address: Address) -> list[Machine]:
         """Where an edge's kernel sends what is for `address`: by the longest match to its newest announcers."""
-        for length in range(address.max_prefixlen, -1, -1):
+        for length in self._lengths[address.version]:
             found = self._routes.get(ip_network((address, length), strict=False))
             if found:
                 holders = list(found.values())

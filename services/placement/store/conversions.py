@@ -10,7 +10,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, and_, distinct, exists, func, or_, select, update
 
-from common.db import Transaction
+from common.db import Transaction, among
 from services.netagent.wire import Kind as EntryKind
 from services.placement import modes
 from services.placement.conversion.phases import Phase, PortState
@@ -247,7 +247,7 @@ def allow_time(tx: Transaction, conversion_id: UUID, before: datetime) -> None:
 
 
 def of_operations(tx: Transaction, operation_ids: Collection[str]) -> dict[str, PortConversion]:
-    query = select(PortConversion).where(PortConversion.operation_id.in_(operation_ids))
+    query = select(PortConversion).where(among(PortConversion.operation_id, operation_ids))
     return {row.operation_id: row for row in tx.session.scalars(query) if row.operation_id}
 
 
@@ -257,7 +257,7 @@ def row_of_port(tx: Transaction, port_id: UUID) -> PortConversion | None:
 
 
 def rows_of_ports(tx: Transaction, port_ids: Collection[UUID]) -> dict[UUID, PortConversion]:
-    query = select(PortConversion).join(Conversion).where(PortConversion.port_id.in_(port_ids))
+    query = select(PortConversion).join(Conversion).where(among(PortConversion.port_id, port_ids))
     return {row.port_id: row for row in tx.session.scalars(query.where(Conversion.phase != Phase.ABORTED))}
 
 
@@ -270,9 +270,10 @@ def _waiting(conversion_id: UUID, wave: int) -> ColumnElement[bool]:
 
 
 def due(tx: Transaction, conversion_id: UUID, wave: int, limit: int) -> list[PortConversion]:
-    """Ports of a wave that wait for their turn, and that nothing is changing."""
+    """Ports of a wave that wait for their turn, and that nothing is changing: node by node, so that few have any."""
     busy = exists().where(Claim.port_id == PortConversion.port_id)
-    query = select(PortConversion).where(_waiting(conversion_id, wave), ~busy).order_by(PortConversion.port_id)
+    query = select(PortConversion).outerjoin(Port, Port.id == PortConversion.port_id)
+    query = query.where(_waiting(conversion_id, wave), ~busy).order_by(Port.node_id, PortConversion.port_id)
     return list(tx.session.scalars(query.limit(limit)))
 
 

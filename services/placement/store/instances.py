@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, and_, delete, exists, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
-from common.db import Transaction
+from common.db import Transaction, among
 from services.ipam.wire import TargetAddress
 from services.placement.model import (
     AddressSequence,
@@ -91,9 +91,9 @@ def _port(tx: Transaction, which: ColumnElement[bool], *, lock: bool) -> Port | 
 def ports(tx: Transaction, port_ids: Sequence[UUID], *, lock: bool = False) -> list[Port]:
     """Those of `port_ids` that exist, in the order of their ids; `lock` as for one."""
     if lock:
-        order = select(Port.id).where(Port.id.in_(port_ids)).order_by(Port.id)
+        order = select(Port.id).where(among(Port.id, port_ids)).order_by(Port.id)
         tx.session.execute(order.with_for_update(key_share=True))
-    query = select(Port).where(Port.id.in_(port_ids)).order_by(Port.id)
+    query = select(Port).where(among(Port.id, port_ids)).order_by(Port.id)
     return list(tx.session.scalars(query.execution_options(populate_existing=True)))
 
 
@@ -215,7 +215,7 @@ def homes(tx: Transaction, prefixes: Sequence[Prefix]) -> dict[Prefix, UUID]:
     if not prefixes:
         return {}
     query = select(NodeAddress.prefix, NodeAddress.node_id).where(NodeAddress.carried)
-    rows = tx.session.execute(query.where(NodeAddress.prefix.in_(prefixes)))
+    rows = tx.session.execute(query.where(among(NodeAddress.prefix, prefixes)))
     return {row.prefix: row.node_id for row in rows}
 
 
@@ -235,9 +235,11 @@ def hand_over(tx: Transaction, of: Port, prefixes: Sequence[Prefix]) -> None:
 def sequences(tx: Transaction, prefixes: Sequence[Prefix]) -> dict[Prefix, Sequenced]:
     if not prefixes:
         return {}
-    query = select(AddressSequence).where(AddressSequence.prefix.in_(prefixes))
-    rows = tx.session.scalars(query.execution_options(populate_existing=True))
-    return {row.prefix: Sequenced(row.sequence, row.node_id, row.previous_node_id) for row in rows}
+    query = select(
+        AddressSequence.prefix, AddressSequence.sequence, AddressSequence.node_id, AddressSequence.previous_node_id
+    )
+    rows = tx.session.execute(query.where(among(AddressSequence.prefix, prefixes)))
+    return {prefix: Sequenced(sequence, node, previous) for prefix, sequence, node, previous in rows}
 
 
 def announce_from(tx: Transaction, announcers: Mapping[Prefix, UUID]) -> dict[Prefix, Sequenced]:
@@ -289,4 +291,4 @@ def claims(tx: Transaction, steps: Sequence[str] | None = None) -> list[Claim]:
 
 
 def claims_of(tx: Transaction, port_ids: Sequence[UUID]) -> list[Claim]:
-    return list(tx.session.scalars(select(Claim).where(Claim.port_id.in_(port_ids))))
+    return list(tx.session.scalars(select(Claim).where(among(Claim.port_id, port_ids))))

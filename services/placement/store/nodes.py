@@ -10,7 +10,7 @@ from sqlalchemy import DateTime, case, delete, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import selectinload
 
-from common.db import Transaction
+from common.db import Transaction, among
 from services.placement.model import (
     Allocation,
     Heartbeat,
@@ -50,7 +50,7 @@ def members(tx: Transaction, zone_name: str, role: str) -> list[UUID]:
 
 
 def by_id(tx: Transaction, node_ids: Collection[UUID]) -> list[Node]:
-    return list(tx.session.scalars(select(Node).where(Node.id.in_(node_ids))))
+    return list(tx.session.scalars(select(Node).where(among(Node.id, node_ids))))
 
 
 def zone_names(tx: Transaction) -> list[str]:

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import select, tuple_
 
-from common.db import Transaction
+from common.db import Transaction, among
 from common.operations import OperationState
 from services.placement.model import Operation
 from services.placement.store.instances import Key
@@ -43,7 +43,7 @@ def get(tx: Transaction, operation_id: str, project: str | None = None, *, lock:
 
 
 def named(tx: Transaction, ids: Collection[str]) -> dict[str, Operation]:
-    query = select(Operation).where(Operation.id.in_(ids)).execution_options(populate_existing=True)
+    query = select(Operation).where(among(Operation.id, ids)).execution_options(populate_existing=True)
     return {row.id: row for row in tx.session.scalars(query)}
 
 
