@@ -143,6 +143,8 @@ class PortConversions:
             row = rows.get(claim.operation_id)
             if self._decide(tx, port, claim, operation, row, facts, outside, judged):
                 changed.append(port)
+        for (kind, stage), entering in judged.entering.items():
+            conversions.enter(tx, kind, stage, entering)
         tx.session.flush()
         if changed:
             derive_ports(tx, changed)
@@ -167,10 +169,8 @@ class PortConversions:
             case Advance(following):
                 if following is Stage.PREPARED and claim.kind == CONVERT:
                     claim.answered = dict(outside.tried[port.id].ways)
-                _enter(claim, operation, following)
+                judged.entering.setdefault((claim.kind, following), []).append(port.id)
                 judged.advanced = True
-                if row is not None and following is Stage.CHECKED:
-                    row.checked_at = datetime.now(UTC)
                 return steps.path(following) != steps.path(stage)
             case Wait() as wait:
                 claim.settled_at = (claim.settled_at or datetime.now(UTC)) if wait.settling else None
@@ -186,7 +186,7 @@ class PortConversions:
             case RollBack(reason):
                 claim.kind = REVERT
                 claim.requested = {**claim.requested, "failed": _reason(reason.code, reason.text, reason.remedy)}
-                _enter(claim, operation, stage)
+                judged.entering.setdefault((REVERT, stage), []).append(port.id)
                 _leave(row, PortState.ROLLING_BACK, [reason])
                 judged.advanced = True
                 return False
@@ -204,6 +204,7 @@ class _Judged:
     ports: Sequence[Port]
     advanced: bool = False
     again_s: float | None = None
+    entering: dict[tuple[str, Stage], list[UUID]] = field(default_factory=dict)
 
     def look_again(self, after_s: float) -> None:
         self.again_s = min(after_s, self.again_s or after_s)
@@ -244,12 +245,6 @@ def _facts(port: Port, claim: Claim, behind: Behind, outside: Outside) -> Facts:
         at_stage_s=(now - claim.entered_at).total_seconds(),
         silent=steps.failed(claim.answered, tried.ways) if tried else (),
     )
-
-
-def _enter(claim: Claim, operation: Operation, stage: Stage) -> None:
-    claim.step, claim.settled_at, claim.entered_at = stage.name.lower(), None, datetime.now(UTC)
-    share = stage / Stage.SWITCHED
-    operation.reach(claim.step, share if claim.kind == CONVERT else 1 - share)
 
 
 def _leave(row: PortConversion | None, state: PortState, reasons: Sequence[Reason] = ()) -> None:

@@ -43,6 +43,12 @@ def path(stage: Stage) -> Path:
     )
 
 
+def share(kind: str, stage: Stage) -> float:
+    """How much of its way a claim of `kind` has gone at `stage`."""
+    gone = stage / Stage.SWITCHED
+    return gone if kind == CONVERT else 1 - gone
+
+
 CONVERT, REVERT = "convert", "revert"
 CONVERSIONS = frozenset({CONVERT, REVERT})
 """Kinds of the claim a conversion holds on a port while it is between two modes."""

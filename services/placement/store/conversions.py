@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from ipaddress import ip_network
 from typing import NamedTuple
 from uuid import UUID
@@ -14,7 +14,7 @@ from common.db import Transaction, among
 from services.netagent.wire import Kind as EntryKind
 from services.placement import modes
 from services.placement.conversion.phases import Phase, PortState
-from services.placement.conversion.steps import CONVERSIONS, CONVERT
+from services.placement.conversion.steps import CONVERSIONS, CONVERT, Stage, share
 from services.placement.model import (
     Claim,
     Conversion,
@@ -28,7 +28,7 @@ from services.placement.model import (
     Prefix,
     Wave,
 )
-from services.placement.store import instances
+from services.placement.store import instances, operations
 from services.placement.store.instances import Key
 
 OVER = [phase.value for phase in Phase if phase.over]
@@ -426,6 +426,23 @@ def batches(
     if steps is not None:
         query = query.where(Claim.step.in_(steps))
     return [Batch(wave, str(node or "-")) for wave, node in tx.session.execute(query)]
+
+
+def enter(tx: Transaction, kind: str, stage: Stage, port_ids: Collection[UUID]) -> None:
+    """The claims of these ports, all of `kind`, are at `stage` from now on; their Operations say so."""
+    at, name = datetime.now(UTC), stage.name.lower()
+    tx.session.flush()
+    tx.session.execute(
+        update(Claim)
+        .where(among(Claim.port_id, port_ids))
+        .values(step=name, settled_at=None, entered_at=at)
+        .execution_options(synchronize_session="fetch")
+    )
+    operation_ids = select(Claim.operation_id).where(among(Claim.port_id, port_ids))
+    operations.reach(tx, operation_ids, name, share(kind, stage), at)
+    if (kind, stage) == (CONVERT, Stage.CHECKED):
+        rows = update(PortConversion).where(PortConversion.operation_id.in_(operation_ids)).values(checked_at=at)
+        tx.session.execute(rows.execution_options(synchronize_session=False))
 
 
 def claimed(tx: Transaction, batch: Batch, limit: int, after: UUID | None) -> list[UUID]:

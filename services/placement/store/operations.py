@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from datetime import datetime
 from uuid import UUID, uuid4
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import Select, literal, null, select, tuple_, update
+from sqlalchemy.dialects.postgresql import JSONB
 
 from common.db import Transaction, among
 from common.operations import OperationState
@@ -45,6 +47,23 @@ def get(tx: Transaction, operation_id: str, project: str | None = None, *, lock:
 def named(tx: Transaction, ids: Collection[str]) -> dict[str, Operation]:
     query = select(Operation).where(among(Operation.id, ids)).execution_options(populate_existing=True)
     return {row.id: row for row in tx.session.scalars(query)}
+
+
+def reach(tx: Transaction, ids: Select[str], step: str, progress: float, at: datetime) -> None:
+    """As `OperationColumns.reach` of each; what the session holds of them is not brought up to date."""
+    reached = literal([{"name": step, "at": at.isoformat()}], JSONB)
+    tx.session.execute(
+        update(Operation)
+        .where(Operation.id.in_(ids))
+        .values(
+            state=OperationState.RUNNING,
+            waiting_for=null(),
+            progress=progress,
+            steps=Operation.steps.op("||")(reached),
+            updated_at=at,
+        )
+        .execution_options(synchronize_session=False)
+    )
 
 
 def page(
