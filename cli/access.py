@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
+
+from pydantic_settings import SettingsConfigDict
 
 from cli.problems import CommandError, Usage
 from cloud import state
@@ -11,6 +15,7 @@ from cloud.compose import layout
 from cloud.pki import ISSUER, Pki
 from common.auth import LIFETIME_S, ROLES, Principal, Signer
 from common.errors import NotFound
+from common.settings import Settings
 
 AUDIENCES = ["ipam", "placement"]
 VARIABLES = ("GODWIT_IPAM_URL", "GODWIT_PLACEMENT_URL", "GODWIT_TOKEN")
@@ -25,6 +30,23 @@ class Access:
     ipam_url: str
     placement_url: str
     token: str
+
+
+class DatabaseSettings(Settings):
+    """Where the services' databases are, as the services themselves are told."""
+
+    model_config = SettingsConfigDict(env_prefix="GODWIT_")
+
+    ipam_database_url: str | None = None
+    placement_database_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Databases:
+    """Both services' databases by URL. `stopped` stops the services meanwhile; None: that is somebody else's to do."""
+
+    urls: Mapping[str, str]
+    stopped: Callable[[], AbstractContextManager[None]] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +67,20 @@ class Source:
             return Access(*(given[name] for name in VARIABLES))
         apis = self._apis()
         return Access(apis["ipam"], apis["placement"], self.token(self.project, frozenset({"operator"})))
+
+    def databases(self) -> Databases:
+        """Raises Usage when one is known and the other is not, CommandError when there is nothing to find."""
+        settings = DatabaseSettings()
+        given = {"ipam": settings.ipam_database_url, "placement": settings.placement_database_url}
+        if self.cloud is None and any(given.values()):
+            missing = [f"GODWIT_{service.upper()}_DATABASE_URL" for service, url in given.items() if not url]
+            if missing:
+                raise Usage(f"{missing[0]} must be set as well", "access.incomplete")
+            return Databases({service: url for service, url in given.items() if url}, None)
+        from cloud import operations  # loading it takes longer than most commands take
+
+        name = self.local().name
+        return Databases(operations.database_urls(name), partial(operations.services_stopped, name))
 
     def _apis(self) -> Mapping[str, str]:
         if self.cloud == layout.NAME:

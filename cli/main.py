@@ -13,7 +13,7 @@ import typer
 from godwit_client import OperationFailed, Refused
 
 from cli.access import DEFAULT_PROJECT, Source
-from cli.commands import cloud, flavor, hypervisor, instance, ip, node, operation, pool, token, trace, zone
+from cli.commands import backup, cloud, flavor, hypervisor, instance, ip, node, operation, pool, token, trace, zone
 from cli.problems import FAILED, REFUSED, UNREACHABLE, USAGE, CommandError
 from cli.session import Session
 from common.errors import DomainError
@@ -30,6 +30,8 @@ app = typer.Typer(
 for group in (ip, instance, pool, zone, node, hypervisor, flavor, operation, token, cloud):
     app.add_typer(group.app, name=group.__name__.rpartition(".")[2])
 app.command()(trace.trace)
+app.command()(backup.backup)
+app.command()(backup.restore)
 app.command()(cloud.demo)
 
 

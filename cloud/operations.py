@@ -10,7 +10,8 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -263,6 +264,27 @@ def heal(name: str, node: str, networks: Sequence[Network] = NETWORKS) -> None:
 def kill(name: str, process: str, signal_name: str = "SIGKILL") -> int | None:
     """Send a signal to a supervised process by its name. Returns its number, None if it did not run."""
     return Supervision(state.load(name).plan.paths).kill(process, signal_name)
+
+
+def database_urls(name: str) -> dict[str, str]:
+    """By service. Raises NotFound."""
+    require_root("backup", name)
+    return processes.database_urls(state.load(name))
+
+
+@contextmanager
+def services_stopped(name: str) -> Iterator[None]:
+    """No control process runs meanwhile; they are started again whatever happens. Packets flow on."""
+    require_root("restore", name)
+    current = state.load(name)
+    supervision = Supervision(current.plan.paths)
+    with teardown.exclusively(name):
+        supervision.stop(processes.CONTROL)
+        try:
+            yield
+        finally:
+            supervision.start(processes.CONTROL)
+            wait_for_services(current)
 
 
 def power(name: str, node: str, on: bool) -> None:

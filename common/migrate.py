@@ -6,6 +6,7 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
 
 ROOT = Path(__file__).resolve().parent.parent / "migrations"
@@ -17,6 +18,12 @@ def alembic_config(service: str, url: str) -> Config:
     config.set_main_option("script_location", str(ROOT / service))
     config.attributes["url"] = url
     return config
+
+
+def revisions(service: str) -> frozenset[str]:
+    """All revisions of `service` that there are."""
+    script = ScriptDirectory(str(ROOT / service))
+    return frozenset(revision.revision for revision in script.walk_revisions())
 
 
 def upgrade(service: str, url: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Annotated, TypeVar
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
@@ -114,6 +114,10 @@ def router(
     @private.get("/realized", operation_id="getRealized", tags=["agent"])
     async def get_realized() -> wire.Realized:
         return reconciler.realized()
+
+    @private.get("/snapshot", operation_id="getSnapshot", tags=["agent"])
+    def get_snapshot() -> Response:
+        return Response(reconciler.held().pack(), media_type="application/octet-stream")
 
     @private.put("/snapshot", operation_id="putSnapshot", tags=["agent"])
     async def put_snapshot(request: Request) -> wire.Realized:

@@ -57,6 +57,7 @@ from services.netagent.wire import (
     Rows,
     Snapshot,
     State,
+    parse,
 )
 
 __all__ = [
@@ -160,6 +161,12 @@ class AgentClient(ServiceClient):
 
     def realized(self) -> Realized:
         return Realized.model_validate_json(self.request("GET", "/realized").content)
+
+    def held(self) -> Snapshot:
+        """All that the node was told to hold, by whichever database; nothing if it was told nothing yet."""
+        message = parse(self.request("GET", "/snapshot", timeout=SNAPSHOT_TIMEOUT_S).content)
+        assert isinstance(message, Snapshot)  # noqa: S101  it is sent as one
+        return message
 
     def apply(self, message: Snapshot | Delta) -> Realized:
         """Send a message and wait until the kernel was read back."""

@@ -80,6 +80,13 @@ class Reconciler:
             self._answer = self._summary()
             return self._answer
 
+    def held(self) -> wire.Snapshot:
+        """What this node was told to hold, with the sequences it announces addresses with."""
+        with self._lock:
+            position = self._position or Position(0, 0)
+            entries = list(self._desired.entries.values())
+            return wire.Snapshot(self._node, position.epoch, position.generation, entries)
+
     def realized(self) -> wire.Realized:
         """What the kernel was last read back to hold."""
         return self._answer

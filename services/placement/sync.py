@@ -14,10 +14,11 @@ from services.netagent.client import BaseMismatch, StaleGeneration
 from services.netagent.wire import Snapshot
 from services.placement import bells, claims
 from services.placement.agents import Agents
+from services.placement.desired import derive_ports
 from services.placement.errors import WithdrawBudget
-from services.placement.model import Node
+from services.placement.model import Node, Port, Prefix
 from services.placement.move import Pending
-from services.placement.store import entries, fences, instances, nodes
+from services.placement.store import entries, fences, held, instances, nodes, operations
 
 log = structlog.get_logger()
 
@@ -37,6 +38,10 @@ def reachable_behind(tx: Transaction, port_ids: Sequence[UUID]) -> list[UUID]:
     return list(dict.fromkeys(node.id for node, failure in behind if nodes.up(node) and not failure))
 
 
+def _prefixes(port: Port) -> set[Prefix]:
+    return {address.prefix for address in port.addresses} | {bound.prefix for bound in port.node_addresses}
+
+
 class NodeSync:
     """Sends nodes what they must hold. May run twice at once for a node: agents order by generation."""
 
@@ -44,6 +49,7 @@ class NodeSync:
         self._db = database
         self._agents = agents
         self._pool = ThreadPoolExecutor(16, thread_name_prefix="node")
+        self._met: set[UUID] = set()  # nodes that have confirmed something since this process began
 
     def node(self, node_id: UUID) -> None:
         """Bring one node to its generation, and wake whoever waited for it."""
@@ -54,6 +60,9 @@ class NodeSync:
 
         A node that does not answer is left alone: it is taken up when it is heard again.
         """
+        silent = self._meet(node_id)
+        if silent is not None:
+            return self._unsynced(node_id, silent)
         try:
             with self._db.transaction() as tx:
                 batch = entries.batch(tx, node_id, whole=whole)
@@ -70,9 +79,46 @@ class NodeSync:
             if owners and fences.of_node(tx, node_id):
                 tx.ring(bells.ADDRESS_FENCES)  # one of them may have outlived its cause
         if owners is not None:
+            self._met.add(node_id)
             return owners
         log.warning("node.differs", node=str(node_id), sent_whole=isinstance(batch.message, Snapshot))
         return set() if isinstance(batch.message, Snapshot) else self._sync_node(node_id, whole=True)
+
+    def _meet(self, node_id: UUID) -> DomainError | None:
+        """Ask a node of which nothing is known what it holds, before it is told anything; answer why it does not say.
+
+        It is new; or the database was restored, and knows less than the node. No sequence stays below what is
+        announced, and what the node holds beside what it should is an Operation's result, for a person to read.
+        """
+        if node_id in self._met:
+            return None
+        with self._db.transaction() as tx:
+            url = held.stranger(tx, node_id)
+        if url is None:
+            return None
+        try:
+            told = self._agents.of(node_id, url).held()
+        except DomainError as error:
+            return error
+        seen = held.announced(told)
+        with self._db.transaction() as tx:
+            ports = instances.ports(tx, instances.ports_with(tx, list(seen)), lock=True)
+            if risen := instances.raise_sequences(tx, node_id, seen):
+                concerned = [port for port in ports if risen & _prefixes(port)]
+                for changed in derive_ports(tx, concerned) - {node_id}:
+                    tx.ring(bells.NODE, str(changed))
+        with self._db.transaction() as tx:
+            found = held.take_over(tx, told)
+            if found.unknown or found.elsewhere:
+                operation = operations.add(tx, "node.meet", f"/placement/v1/nodes/{node_id}", "", "asked")
+                operation.succeed(
+                    {
+                        "unknown": [held.describe(entry) for entry in found.unknown],
+                        "elsewhere": [held.describe(entry) for entry in found.elsewhere],
+                    }
+                )
+                log.warning("node.holds_more", node=str(node_id), operation=operation.id, unknown=len(found.unknown))
+        return None
 
     def _unsynced(self, node_id: UUID, error: DomainError) -> set[UUID]:
         """What an agent's refusal or ours, or its silence, asks for."""

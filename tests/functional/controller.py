@@ -83,6 +83,13 @@ class Agent:
         self.fleet.run_guests()
         return realized
 
+    def held(self) -> agent_wire.Snapshot:
+        if self.cut:
+            raise Unreachable(f"{self.name} does not answer")
+        held = agent_wire.parse(self.executor.held().pack())
+        assert isinstance(held, agent_wire.Snapshot)
+        return held
+
     def rows(self, ports: Iterable[UUID], prefixes: Iterable[agent_wire.Prefix]) -> agent_wire.Rows:
         if self.cut:
             raise Unreachable(f"{self.name} does not answer")

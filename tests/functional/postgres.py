@@ -49,8 +49,8 @@ class Server:
     def url(self, database: str) -> str:
         return f"postgresql+psycopg://{self.user}@/{database}?host={self.socket}"
 
-    def execute(self, statement: str) -> None:
-        with psycopg.connect(host=str(self.socket), user=self.user, dbname="postgres", autocommit=True) as connection:
+    def execute(self, statement: str, database: str = "postgres") -> None:
+        with psycopg.connect(host=str(self.socket), user=self.user, dbname=database, autocommit=True) as connection:
             connection.execute(statement.encode())
 
     @contextmanager

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from ipaddress import ip_network
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, delete, exists, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, and_, case, delete, exists, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
 from common.db import Transaction, among
@@ -265,6 +265,27 @@ def announce_from(tx: Transaction, announcers: Mapping[Prefix, UUID]) -> dict[Pr
         )
     )
     return sequences(tx, list(announcers))
+
+
+def raise_sequences(tx: Transaction, node_id: UUID, seen: Mapping[Prefix, int]) -> set[Prefix]:
+    """Let no sequence be below what a node announces: above it, if another node is to announce. Those that rose."""
+    if not seen:
+        return set()
+    rows = [{"prefix": prefix, "sequence": at, "node_id": node_id} for prefix, at in seen.items()]
+    statement = insert(AddressSequence).values(rows)
+    elsewhere = AddressSequence.node_id.is_distinct_from(statement.excluded.node_id)
+    least = statement.excluded.sequence + case((elsewhere, 1), else_=0)
+    risen = statement.on_conflict_do_update(
+        index_elements=["prefix"], set_={"sequence": least}, where=AddressSequence.sequence < least
+    )
+    return set(tx.session.scalars(risen.returning(AddressSequence.prefix)))
+
+
+def ports_with(tx: Transaction, prefixes: Collection[Prefix]) -> list[UUID]:
+    """The ports that have any of these addresses."""
+    flexible = select(PortAddress.port_id).where(PortAddress.prefix.in_(prefixes))
+    bound = select(NodeAddress.port_id).where(NodeAddress.prefix.in_(prefixes), NodeAddress.port_id.is_not(None))
+    return sorted({port_id for query in (flexible, bound) for port_id in tx.session.scalars(query) if port_id})
 
 
 # --- claims ----------------------------------------------------------------------------------------------------------
