@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 
 from common.errors import Unavailable, from_code
+from common.logs import HEADER, request_id
 
 CONNECT_TIMEOUT_S = 2.0
 
@@ -49,6 +50,8 @@ class ServiceClient:
     def request(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
         """Raises Unreachable, or the DomainError the peer answered with."""
         headers = {"Authorization": f"Bearer {self._token()}", **kwargs.pop("headers", {})}
+        if (on_behalf_of := request_id()) is not None:
+            headers[HEADER] = on_behalf_of
         try:
             response = self._http.request(method, path, headers=headers, **kwargs)
         except httpx.TransportError as error:

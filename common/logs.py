@@ -4,8 +4,23 @@ from __future__ import annotations
 
 import logging
 import sys
+from contextlib import AbstractContextManager, nullcontext
 
 import structlog
+
+HEADER = "X-Request-ID"
+"""Carries the id from service to service, and to agents; wake-ups carry it as a header of that name too."""
+
+
+def request_id() -> str | None:
+    """Of the request on whose behalf we work, as far as it is known; all that is logged meanwhile bears it."""
+    found: str | None = structlog.contextvars.get_contextvars().get("request_id")
+    return found
+
+
+def on_behalf_of(request: str | None) -> AbstractContextManager[object]:
+    """Work for this request meanwhile; None: for whom we worked before."""
+    return nullcontext() if request is None else structlog.contextvars.bound_contextvars(request_id=request)
 
 
 def configure(process: str) -> None:

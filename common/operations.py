@@ -71,5 +71,9 @@ class Operation(Answer):
     steps: list[OperationStep] = Field([])
     error: OperationError | None = None
     result: OperationResult | None = None
+    request_id: str | None = Field(
+        None,
+        description="Of the request that began it; the logs of services and agents know what they do for it by that.",
+    )
     created_at: datetime
     updated_at: datetime

@@ -12,10 +12,12 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import structlog
-from celery import Celery
+from celery import Celery, Task
 from kombu.exceptions import ChannelError, OperationalError
 from kombu.messaging import Producer
 from redis.exceptions import RedisError
+
+from common.logs import HEADER, request_id
 
 log = structlog.get_logger()
 
@@ -65,6 +67,18 @@ def _waiting(channel: Any, queue: str) -> int:
     return count
 
 
+def _headers() -> dict[str, str]:
+    """What a wake-up says of whoever rings: a name, which nothing depends on."""
+    on_behalf_of = request_id()
+    return {} if on_behalf_of is None else {HEADER: on_behalf_of}
+
+
+def rung_for(task: Task) -> str | None:
+    """The request on whose behalf the running task was rung."""
+    found: str | None = (task.request.headers or {}).get(HEADER)
+    return found
+
+
 SILENCE_S = 1.0
 """After a lost bell no other is tried for so long: a broker that hangs delays one request a second, not all."""
 
@@ -92,6 +106,7 @@ class Bells:
                 queue=self._queue_of(name, names),
                 retry=False,
                 ignore_result=True,
+                headers=_headers(),
                 producer=self._producer(),
             )
             self._silent = False

@@ -13,7 +13,7 @@ from godwit_client.placement.api.operations import cancel_operation, pause_opera
 from godwit_client.placement.api.operations import list_operations as list_placement
 
 from cli import waiting
-from cli.output import show_list, show_one
+from cli.output import cell, show_list, show_one
 from cli.session import AsJson, session_of
 
 app = typer.Typer(no_args_is_help=True, help="Long-running changes: what they do, and what they wait for.")
@@ -111,5 +111,8 @@ def _show(operation: Operation, as_json: bool) -> None:
         fields["way out"] = operation.waiting_for.unblock
     if operation.error:
         fields["error"] = f"{operation.error.message} ({operation.error.code})"
+    if operation.result:
+        fields["result"] = [f"{name}: {cell(value)}" for name, value in operation.result.to_dict().items()]
     fields["started"] = operation.created_at
+    fields["request"] = operation.request_id
     show_one(operation, fields, as_json)

@@ -16,6 +16,7 @@ from common import metrics
 from common.auth import RoleMissing, TokenRefused
 from common.db import Contended, DatabaseUnavailable
 from common.errors import Invalid
+from common.logs import HEADER
 from common.web import document
 from common.web.calls import InvalidHeader, KeyInFlight, KeyReused, StaleRevision
 from common.web.paging import InvalidCursor
@@ -35,7 +36,7 @@ class UnknownParameter(Invalid):
 async def _identify(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
     """Give the request an id, log it, and answer a fault with a problem that carries the id. Count it."""
     started = time.perf_counter()
-    given = request.headers.get("x-request-id", "")
+    given = request.headers.get(HEADER, "")
     request.state.request_id = given if REQUEST_ID.fullmatch(given) else str(uuid4())
     with structlog.contextvars.bound_contextvars(request_id=request.state.request_id):
         try:
@@ -43,7 +44,7 @@ async def _identify(request: Request, call_next: Callable[[Request], Awaitable[R
         except Exception:
             log.exception("request.fault", method=request.method, path=request.url.path)
             response = problem(request, 500, "internal", "A fault of ours.", "The request failed; it has been logged.")
-    response.headers["X-Request-ID"] = request.state.request_id
+    response.headers[HEADER] = request.state.request_id
     route = request.scope.get("route")  # of what is no operation, the path is anybody's choice: no label of ours
     operation = (route.operation_id if isinstance(route, APIRoute) else None) or "none"
     service = request.app.state.service

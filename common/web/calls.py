@@ -25,6 +25,8 @@ KEPT = timedelta(hours=24)
 EXPIRED_AT_ONCE = 10
 REVISION = re.compile(r'^(?:\*|(?:W/)?"?([0-9]{1,19})"?)$')
 
+log = structlog.get_logger()
+
 T = TypeVar("T", bound=BaseModel)
 A = TypeVar("A")
 
@@ -104,6 +106,7 @@ class Call:
                     raise _Dry
                 if self._key is not None:
                     tx.session.add(self._record(status, answer))
+            log.info("request.done", operation=self._operation_id, status=status)
         except _Dry:
             return Response(answer, 200, {"Godwit-Validate-Only": "true"}, "application/json")
         return _answer(status, answer)

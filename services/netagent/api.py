@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Annotated, TypeVar
 from uuid import UUID
 
+import structlog
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
@@ -23,11 +24,14 @@ from services.netagent.reconciler import Reconciler
 from services.netagent.render import guest_name
 from services.netagent.transfers import Transfers
 
+log = structlog.get_logger()
+
 T = TypeVar("T", wire.Snapshot, wire.Delta)
 
 LONGEST_WAIT_MS = 30_000
 TOKEN_SECONDS = 30.0  # a token found valid is not checked again so soon
 TOKENS = 64
+SHOWN = 10  # of the entries of an order, in the log
 
 
 class Health(BaseModel):
@@ -201,7 +205,18 @@ async def _apply(reconciler: Reconciler, raw: bytes, expected: type[T]) -> wire.
         message = _well_formed(lambda: wire.parse(raw))
         if not isinstance(message, expected):
             raise MalformedMessage(f"this takes a {expected.__name__.lower()}")
-        return reconciler.apply(message)
+        realized = reconciler.apply(message)
+        puts = message.entries if isinstance(message, wire.Snapshot) else message.puts
+        log.info(
+            "kernel.changed",
+            generation=message.generation,
+            whole=isinstance(message, wire.Snapshot),
+            put=len(puts),
+            removed=len(message.tombstones),
+            failed=len(realized.failed),
+            entries=[wire.describe_entry(entry) for entry in puts[:SHOWN]],
+        )
+        return realized
 
     return await run_in_threadpool(work)
 

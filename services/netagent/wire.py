@@ -10,7 +10,7 @@ import enum
 import hashlib
 import struct
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from ipaddress import (
     IPv4Address,
     IPv4Interface,
@@ -374,6 +374,13 @@ def unpack(kind: int, key: bytes, value: bytes) -> Entry:
         return CLASSES[Kind(kind)].unpack(key, value)
     except (ValueError, struct.error, IndexError) as error:
         raise Malformed(f"entry of kind {kind}: {error}") from error
+
+
+def describe_entry(entry: Entry) -> str:
+    """For a person to read: `address 198.18.16.1/32`."""
+    named = getattr(entry, fields(entry)[0].name)
+    called = f" ({entry.name})" if isinstance(entry, Port) else ""
+    return f"{entry.kind.name.lower()} {named}{called}"
 
 
 # --- digests ---------------------------------------------------------------------------------------------------------

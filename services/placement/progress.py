@@ -16,6 +16,7 @@ import structlog
 
 from common.db import Database, Transaction
 from common.errors import Conflict, DomainError, Invalid, NotFound, Unavailable
+from common.logs import on_behalf_of
 from services.ipam.client import IpamClient
 from services.netagent.wire import DiskArchive
 from services.placement import bells, claims, ledger, modes, move
@@ -62,10 +63,12 @@ class Progress:
         """Take an Operation, or all those of a wave, as far as they go now."""
         with self._db.transaction() as tx:
             port_ids = instances.claimed_by(tx, name)
-        for start in range(0, len(port_ids), LARGEST):
-            together = port_ids[start : start + LARGEST]
-            while together:
-                together = self._step(together)
+            operation = operations.get(tx, name)
+        with on_behalf_of(operation.request_id if operation else None):
+            for start in range(0, len(port_ids), LARGEST):
+                together = port_ids[start : start + LARGEST]
+                while together:
+                    together = self._step(together)
 
     def _step(self, port_ids: Sequence[UUID]) -> list[UUID]:
         """One step of each port that is due; those that have another one at once."""

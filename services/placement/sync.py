@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from uuid import UUID
 
 import structlog
@@ -11,7 +12,7 @@ import structlog
 from common.db import Database, Transaction
 from common.errors import DomainError, Unavailable
 from services.netagent.client import BaseMismatch, StaleGeneration
-from services.netagent.wire import Snapshot
+from services.netagent.wire import Snapshot, describe_entry
 from services.placement import bells, claims
 from services.placement.agents import Agents
 from services.placement.desired import derive_ports
@@ -113,8 +114,8 @@ class NodeSync:
                 operation = operations.add(tx, "node.meet", f"/placement/v1/nodes/{node_id}", "", "asked")
                 operation.succeed(
                     {
-                        "unknown": [held.describe(entry) for entry in found.unknown],
-                        "elsewhere": [held.describe(entry) for entry in found.elsewhere],
+                        "unknown": [describe_entry(entry) for entry in found.unknown],
+                        "elsewhere": [describe_entry(entry) for entry in found.elsewhere],
                     }
                 )
                 log.warning("node.holds_more", node=str(node_id), operation=operation.id, unknown=len(found.unknown))
@@ -151,8 +152,8 @@ class NodeSync:
     def nodes(self, node_ids: Iterable[UUID], of: Iterable[UUID]) -> None:
         """Bring these nodes to their generation, all at the same time, on behalf of the ports `of`."""
         owners: set[UUID] = set()
-        for settled in self._pool.map(self._sync_node, node_ids):
-            owners |= settled
+        for settled in [self._pool.submit(copy_context().run, self._sync_node, node_id) for node_id in node_ids]:
+            owners |= settled.result()
         self.wake(owners.difference(of))
 
     def wake(self, owners: set[UUID]) -> None:

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from uuid import UUID
 
 import structlog
-from celery import Celery
+from celery import Celery, Task
 
 from common import metrics
 from common.errors import Unavailable
+from common.logs import on_behalf_of
+from common.tasks import rung_for
 from services.placement import bells
 from services.placement.reconcile import Reconciler
 from services.placement.store.conversions import Batch
@@ -40,14 +42,19 @@ def register(app: Celery, reconciler: Callable[[], Reconciler]) -> None:
     """Give `app` the controller's tasks; `reconciler` is asked for one when a task runs."""
 
     def task(name: str) -> None:
-        def run(*names: str) -> None:
-            try:
-                with metrics.task(name, deferred=Unavailable):
-                    use_cases(reconciler())[name](*names)
-            except Unavailable as error:  # the sweep, or the next bell, takes it up again
-                log.warning("task.deferred", task=name, names=names, code=error.code, error=error.message)
+        def run(self: Task, *names: str) -> None:
+            asked = rung_for(self)
+            with on_behalf_of(asked):
+                try:
+                    with metrics.task(name, deferred=Unavailable):
+                        use_cases(reconciler())[name](*names)
+                except Unavailable as error:  # the sweep, or the next bell, takes it up again
+                    log.warning("task.deferred", task=name, names=names, code=error.code, error=error.message)
+                else:
+                    if asked is not None:
+                        log.info("task.done", task=name, names=names)
 
-        app.task(name=name)(run)
+        app.task(name=name, bind=True)(run)
 
     for name in bells.ALL:
         task(name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 from uuid import UUID
 
@@ -96,10 +96,3 @@ def _elsewhere(tx: Transaction, node_id: UUID, keys: Sequence[wire.EntryKey]) ->
         )
         found |= {wire.EntryKey(wire.Kind(kind), key): owner for kind, key, owner in tx.session.execute(query)}
     return found
-
-
-def describe(entry: wire.Entry) -> str:
-    """For a person to read: `address 198.18.16.1/32`."""
-    named = getattr(entry, fields(entry)[0].name)
-    called = f" ({entry.name})" if isinstance(entry, wire.Port) else ""
-    return f"{entry.kind.name.lower()} {named}{called}"

@@ -327,6 +327,10 @@ export type Operation = {
     steps: Array<OperationStep>;
     error: OperationError | null;
     result: OperationResult | null;
+    /**
+     * Of the request that began it; the logs of services and agents know what they do for it by that.
+     */
+    request_id: string | null;
     created_at: string;
     updated_at: string;
 };

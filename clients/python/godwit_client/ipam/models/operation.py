@@ -34,6 +34,8 @@ class Operation:
         steps (list[OperationStep]):
         error (None | OperationError):
         result (None | OperationResult):
+        request_id (None | str): Of the request that began it; the logs of services and agents know what they do for it
+            by that.
         created_at (datetime.datetime):
         updated_at (datetime.datetime):
     """
@@ -48,6 +50,7 @@ class Operation:
     steps: list[OperationStep]
     error: None | OperationError
     result: None | OperationResult
+    request_id: None | str
     created_at: datetime.datetime
     updated_at: datetime.datetime
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
@@ -92,6 +95,9 @@ class Operation:
         else:
             result = self.result
 
+        request_id: None | str
+        request_id = self.request_id
+
         created_at = self.created_at.isoformat()
 
         updated_at = self.updated_at.isoformat()
@@ -110,6 +116,7 @@ class Operation:
                 "steps": steps,
                 "error": error,
                 "result": result,
+                "request_id": request_id,
                 "created_at": created_at,
                 "updated_at": updated_at,
             }
@@ -189,6 +196,13 @@ class Operation:
 
         result = _parse_result(d.pop("result"))
 
+        def _parse_request_id(data: object) -> None | str:
+            if data is None:
+                return data
+            return cast(None | str, data)
+
+        request_id = _parse_request_id(d.pop("request_id"))
+
         created_at = datetime.datetime.fromisoformat(d.pop("created_at"))
 
         updated_at = datetime.datetime.fromisoformat(d.pop("updated_at"))
@@ -204,6 +218,7 @@ class Operation:
             steps=steps,
             error=error,
             result=result,
+            request_id=request_id,
             created_at=created_at,
             updated_at=updated_at,
         )
