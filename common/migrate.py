@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.exc import OperationalError
 
 ROOT = Path(__file__).resolve().parent.parent / "migrations"
+GIVE_UP_S = 120.0
+PAUSE_S = 1.0
+LOCK_NOT_AVAILABLE = "55P03"
 LOCK = 0x476F6477  # "Godw": one advisory lock for all schema changes of a database
 
 
@@ -26,6 +31,20 @@ def revisions(service: str) -> frozenset[str]:
     return frozenset(revision.revision for revision in script.walk_revisions())
 
 
+def _to_head(config: Config, connection: Connection) -> None:
+    """Raises OperationalError when others hold what a revision must lock for longer than GIVE_UP_S."""
+    ends = time.monotonic() + GIVE_UP_S
+    while True:
+        try:
+            command.upgrade(config, "head")
+            return
+        except OperationalError as error:
+            connection.rollback()
+            if getattr(error.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE or time.monotonic() > ends:
+                raise
+        time.sleep(PAUSE_S)  # in which those go on who queued behind us
+
+
 def upgrade(service: str, url: str) -> None:
     """Bring the schema of `service` to the newest version. Two first boots at once are normal: the second waits."""
     engine = create_engine(url)
@@ -35,7 +54,7 @@ def upgrade(service: str, url: str) -> None:
         try:
             config = alembic_config(service, url)
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            _to_head(config, connection)
         finally:
             connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": LOCK})
             connection.commit()
