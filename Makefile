@@ -34,6 +34,11 @@ convert-demo: setup ## Take a zone off the central NAT with real packets, half-w
 failure-demo: setup ## Let machines fail under real packets: fence, evacuate, fail over, drain, trace (root)
 	@$(BIN)/godwit cloud failure-demo
 
+CHAOS_SECONDS ?= 120
+.PHONY: chaos
+chaos: setup ## Kill every process of a cloud at random, with work in flight, for CHAOS_SECONDS=120, from SEED (root)
+	@$(BIN)/python -m cloud.failures.chaos --seconds $(CHAOS_SECONDS) $(if $(SEED),--seed $(SEED))
+
 .PHONY: cloud
 cloud: setup ## Start a cloud on this machine and leave it running (root)
 	@$(BIN)/godwit cloud up
