@@ -202,11 +202,10 @@ class Chaos:
                 for number in range(CUSTOMERS)
             ]
             with ThreadPoolExecutor(CUSTOMERS + 2) as threads:
+                acts = [(machines.act, 5.0), (killer.act, 1.5), *((one.act, 0.5) for one in customers)]
                 at_work = [
-                    threads.submit(self._go_on, who.act, self._chance(f"pauses {number}"), pause_s)
-                    for number, (who, pause_s) in enumerate(
-                        [(machines, 5.0), (killer, 1.5), *((one, 0.5) for one in customers)]
-                    )
+                    threads.submit(self._go_on, act, self._chance(f"pauses {number}"), pause_s)
+                    for number, (act, pause_s) in enumerate(acts)
                 ]
             for one in at_work:
                 one.result()
