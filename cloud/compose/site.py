@@ -145,7 +145,7 @@ class ComposeSite:
     @staticmethod
     def _ask(place: str, order: dict[str, Any]) -> dict[str, Any]:
         argv = [PYTHON, "-m", "cloud.control", str(PATHS.run), json.dumps(order)]
-        answer: dict[str, Any] = json.loads(engine.run(exec_argv(place, argv)))
+        answer: dict[str, Any] = json.loads(engine.run(["docker", "exec", _container(place), *argv]))
         if not answer["ok"]:
             raise NotFound(answer["error"])
         return answer

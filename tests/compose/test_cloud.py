@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -13,7 +14,7 @@ from godwit_client.placement.models import Instance, Mode
 from cloud import measure, processes, rawlog, tour
 from cloud.compose import engine
 from cloud.compose.engine import EngineFailed
-from cloud.compose.layout import GUESTS, ONE_SHOTS, PLAN, PORTS
+from cloud.compose.layout import GUESTS, INTERNET, ONE_SHOTS, PLAN, PORTS
 from cloud.compose.site import ComposeSite, stage
 from cloud.plan import METRICS_PORT
 from cloud.tour.customer import Customer, hosts
@@ -108,6 +109,20 @@ def test_a_hypervisors_container_dies_alone_and_its_guests_come_back(village: Vi
     assert lost(tmp_path, "host") == {}
 
 
+@pytest.mark.parametrize("machine", ["gateway-1", "gateway-2", "hypervisor-3", "edge", INTERNET])
+def test_a_machine_dies_and_its_container_restarts(machine: str, village: Village, tmp_path: Path) -> None:
+    """Kills its first process: what the engine is told to stop it does not restart."""
+    before = engine.container(machine)
+    on_the_way = machine in {PLAN.edge.name, INTERNET}
+    with nullcontext() if on_the_way else probing(village.site, tmp_path, "dies", village.routed, sample_legs=False):
+        engine.run(["docker", "exec", before.id, "sh", "-c", "kill -s KILL $(cat /proc/1/task/1/children)"])
+        eventually(lambda: engine.container(machine).restarts > before.restarts, "the engine restarts it", PATIENCE_S)
+        for address in [village.nat, *village.routed]:
+            eventually(lambda address=address: answers(village.site, address), f"{address} answers", PATIENCE_S)  # type: ignore[misc]
+        village.works()
+    assert on_the_way or lost(tmp_path, "dies") == {}
+
+
 def test_the_guests_container_dies_and_they_boot_again(village: Village) -> None:
     village.site.power(GUESTS, on=False)
     village.site.power(GUESTS, on=True)
@@ -129,7 +144,7 @@ def test_everybody_tells_metrics_on_internal_networks() -> None:
         f"http://{host}:{METRICS_PORT}/metrics" for host in (*control, *(str(node.management) for node in PLAN.nodes))
     ]
     for url in urls:
-        assert "\ngodwit_" in fetched("placement-poller", url), url
+        assert "godwit_" in fetched("placement-poller", url), url
     for service, port in PORTS.items():
         with pytest.raises(EngineFailed):
             fetched("placement-poller", f"http://{service}:{port}/metrics")

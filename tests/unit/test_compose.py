@@ -125,6 +125,7 @@ def test_every_right_has_its_reason_beside_it() -> None:
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_container_comes_back_unless_it_runs_once(name: str) -> None:
     assert SERVICES[name]["restart"] == ("no" if name in layout.ONE_SHOTS else "unless-stopped")
+    assert SERVICES[name].get("init") or name in layout.ONE_SHOTS  # or a signal from within would not end it
     tag = re.sub(r"^\$\{[A-Z_]+:-(.*)\}$", r"\1", SERVICES[name]["image"]).rpartition(":")[2]
     assert tag not in {"latest", ""}
 
