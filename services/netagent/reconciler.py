@@ -64,7 +64,7 @@ class Reconciler:
         Raises what `admission.admit` raises, before anything is touched.
         """
         with self._lock:
-            change = admit(self._node, self._position, self._held(message), message)
+            change = admit(self._node, self._position, self._held(), message)
             self._checkpoint.store(change)
             self._position = change.position
             touched = self._desired.change(change.puts.values(), change.removals)
@@ -138,14 +138,11 @@ class Reconciler:
 
     # --- a change ----------------------------------------------------------------------------------------------------
 
-    def _held(self, message: wire.Snapshot | wire.Delta) -> Held:
-        """What this node has: what it was told, and what its kernel holds besides that a first snapshot would prune.
-
-        The checkpoint may be older than the kernel, or lost.
-        """
-        if self._complete or isinstance(message, wire.Delta):
+    def _held(self) -> Held:
+        """What this node has: what it was told; before it was told anything, or has lost that, what its kernel holds."""
+        if self._position is not None:
             return self._desired.entries
-        return dict.fromkeys(held(self._read_all().values())) | self._desired.entries
+        return dict.fromkeys(held(self._read_all().values()))
 
     @staticmethod
     def _named(message: wire.Snapshot | wire.Delta) -> list[wire.Entry]:
