@@ -139,7 +139,7 @@ class Reconciler:
     # --- a change ----------------------------------------------------------------------------------------------------
 
     def _held(self) -> Held:
-        """What this node has: what it was told; before it was told anything, or has lost that, what its kernel holds."""
+        """What this node has: what it was told; if it was told nothing yet, or has lost that, what its kernel holds."""
         if self._position is not None:
             return self._desired.entries
         return dict.fromkeys(held(self._read_all().values()))
