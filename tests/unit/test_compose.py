@@ -7,6 +7,7 @@ import runpy
 import stat
 import tomllib
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_network
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,14 @@ def test_both_ends_of_a_link_are_on_one_network_that_nobody_else_is_on() -> None
 def test_links_keep_their_length_beside_the_engines_address() -> None:
     assert all(link.address4.network.prefixlen == 31 for link in LINKS)  # what an edge can hold apart
     assert len({ip_network(f"{link.edge4.ip}/29", strict=False) for link in LINKS}) == len(LINKS)
+
+
+def test_no_two_networks_share_an_address() -> None:
+    subnets = [
+        ip_network(each["subnet"]) for network in COMPOSE["networks"].values() for each in network["ipam"]["config"]
+    ]
+    pairs = [(one, other) for one, other in combinations(subnets, 2) if one.version == other.version]
+    assert [pair for pair in pairs if pair[0].overlaps(pair[1])] == []
 
 
 def test_who_speaks_to_agents_has_its_address_among_the_controllers() -> None:
