@@ -163,11 +163,13 @@ def disguised(site: Site, cast: Cast, disguise: Disguise) -> Iterator[None]:
 
 
 def lift_guard(site: Site, cast: Cast) -> None:
-    """Take the guard off, unless it is off still. Raises ProbeBroken."""
+    """Take the guard off, unless it is off still; again when the agent puts it back meanwhile. Raises ProbeBroken."""
     host, link = _host(cast), link_name(cast.jail)
-    site.exec(host, ["tc", "qdisc", "del", "dev", link, "clsact"])
-    if guarded(site, cast):
-        raise ProbeBroken(f"the guard of {link} on {host} cannot be taken off")
+    for _ in range(TRIES):
+        site.exec(host, ["tc", "qdisc", "del", "dev", link, "clsact"])
+        if not guarded(site, cast):
+            return
+    raise ProbeBroken(f"the guard of {link} on {host} cannot be taken off")
 
 
 def guarded(site: Site, cast: Cast) -> bool:
