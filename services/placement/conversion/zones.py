@@ -41,7 +41,7 @@ from services.placement.store import conversions, entries, instances, nodes, ope
 log = structlog.get_logger()
 
 CARRIED_AT_ONCE = 100
-ASK_S = 1.0
+ASK_S = 5.0
 STALE = timedelta(seconds=phases.STALE_S)
 
 
@@ -141,7 +141,7 @@ class ZoneConversions:
         )
 
     def _ask(self, conversion: Conversion) -> Outside:
-        """Once a second while ports are in flight, each of which rings at its end; anew for the verdict on a wave."""
+        """Now and then while ports are in flight, each of which rings at its end; anew for the verdict on a wave."""
         if not Phase(conversion.phase).converts:
             return Outside()
         with self._db.transaction() as tx:
