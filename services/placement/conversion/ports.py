@@ -81,6 +81,7 @@ class PortConversions:
                 ports: Sequence[Port] = instances.ports(tx, port_ids)
             if not port_ids:
                 return
+            self._sync.ports(port_ids)
             while ports:
                 ports = self._round(ports)
             after = port_ids[-1]
@@ -90,15 +91,16 @@ class PortConversions:
         ports = [port for port in ports if port.claim is not None and port.claim.kind in steps.CONVERSIONS]
         if not ports:
             return ()
-        self._sync.ports([port.id for port in ports])
         outside = self._ask(ports)
         with self._db.transaction() as tx:
             judged = self._judge(tx, list(outside.stages), outside)
         if judged.advanced:
+            self._sync.nodes(judged.nodes, of=outside.stages)
             return judged.ports
         if judged.again_s is None:
             return ()
         self._sleep(judged.again_s)
+        self._sync.ports(list(outside.stages))
         return judged.ports
 
     # --- asking ------------------------------------------------------------------------------------------------------
@@ -147,7 +149,7 @@ class PortConversions:
             conversions.enter(tx, kind, stage, entering)
         tx.session.flush()
         if changed:
-            derive_ports(tx, changed)
+            judged.nodes = derive_ports(tx, changed)
         for conversion_id in {row.conversion_id for row in rows.values() if not PortState(row.state).moving}:
             tx.ring(bells.CONVERSION, str(conversion_id))
         return judged
@@ -199,11 +201,12 @@ class PortConversions:
 
 @dataclass(slots=True)
 class _Judged:
-    """`advanced`: there is more to do at once; `again_s`: after so many seconds."""
+    """`advanced`: there is more to do at once; `again_s`: after so many seconds. `nodes`: that have to be told."""
 
     ports: Sequence[Port]
     advanced: bool = False
     again_s: float | None = None
+    nodes: set[UUID] = field(default_factory=set)
     entering: dict[tuple[str, Stage], list[UUID]] = field(default_factory=dict)
 
     def look_again(self, after_s: float) -> None:
