@@ -63,12 +63,15 @@ def _setting(variable: str, field: FieldInfo) -> Sequence[str]:
     if field.default is PydanticUndefined:
         default = "must be set"
     else:
-        default = _code(",".join(field.default) if isinstance(field.default, tuple) else field.default)
-    return f"`{variable}`", _code(_type(field.annotation)), default, field.description or ""
+        text = ",".join(field.default) if isinstance(field.default, tuple) else str(field.default)
+        default = _code(text) if text not in {"", "None"} else "-"
+    return f"`{variable}`", _type(field.annotation), default, field.description or ""
 
 
 def _type(annotation: Any) -> str:
-    return annotation.__name__ if isinstance(annotation, type) else re.sub(r"\w+\.(?=\w)", "", str(annotation))
+    """In words: `a list of IPv4Network or IPv6Network`."""
+    name = annotation.__name__ if isinstance(annotation, type) else re.sub(r"\w+\.(?=\w)", "", str(annotation))
+    return re.sub(r"tuple\[(.*), \.\.\.\]", r"list of \1", name).removesuffix(" | None").replace(" | ", " or ")
 
 
 def api(service: str) -> str:
