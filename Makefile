@@ -108,7 +108,7 @@ types: setup ## Strict types
 
 .PHONY: docs figures
 docs: setup ## Make the documentation into build/site, its reference from the code, every link checked
-	@PYTHONPATH=clients/python $(BIN)/python -m sphinx -q -W --keep-going -b html -d build/doctrees -c docs/site docs build/site
+	@PYTHONPATH=clients/python $(BIN)/python -m sphinx -q -E -W --keep-going -b html -d build/doctrees -c docs/site docs build/site
 	@echo "godwit: open build/site/index.html"
 
 figures: setup ## Write what build/*.json and docs/bench/*.json hold into docs/figures.md
