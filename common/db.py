@@ -6,16 +6,32 @@ is not used for them: it also fires when a SAVEPOINT is released.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, TableValuedAlias, bindparam, column, create_engine, exc, func
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Engine,
+    TableValuedAlias,
+    bindparam,
+    column,
+    create_engine,
+    event,
+    exc,
+    func,
+)
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.types import TypeEngine
 
 from common.errors import Unavailable
+
+TRIED_AFTER_S = 1.0
 
 Ring = Callable[[str, tuple[str, ...]], None]
 """Sends one wake-up: a task's name and the names it carries. Never raises: a lost wake-up costs latency alone."""
@@ -52,7 +68,8 @@ class Database:
     """Opens transactions on one PostgreSQL role and schema."""
 
     def __init__(self, url: str, ring: Ring, pool_size: int = 10) -> None:
-        self.engine = create_engine(url, pool_size=pool_size, max_overflow=pool_size, pool_pre_ping=True)
+        self.engine = create_engine(url, pool_size=pool_size, max_overflow=pool_size)
+        _try_idle(self.engine)
         self._ring = ring
 
     @contextmanager
@@ -74,6 +91,27 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+def _try_idle(engine: Engine) -> None:
+    """A connection that nobody used for a while is tried before somebody does: the server may have been restarted.
+
+    `pool_pre_ping` would try each before every transaction: a round trip more for all of them.
+    """
+
+    def checkin(_connection: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:
+        record.info["idle_since"] = time.monotonic()
+
+    def checkout(connection: DBAPIConnection, record: ConnectionPoolEntry, _proxy: object) -> None:
+        if time.monotonic() - record.info.get("idle_since", time.monotonic()) < TRIED_AFTER_S:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error as error:
+            raise exc.InvalidatePoolError from error  # the pool connects anew
+
+    event.listen(engine, "checkin", checkin)
+    event.listen(engine, "checkout", checkout)
 
 
 def violated(error: exc.IntegrityError) -> str | None:

@@ -69,15 +69,14 @@ class AddressSets:
         with self._db.transaction() as tx:
             converted = instances.with_other_limits(tx, port_id)
             due = instances.due_report(tx, port_id)
+            behind = pending(tx, port_id) if due else ()
+            at = nodes.clock(tx) if due and not behind else None
         if converted is not None:
             self._ipam.register_target(converted.kind, converted.target_id, ledger.target_of(converted))
             with self._db.transaction() as tx:
                 instances.limits_known(tx, port_id, converted.mode)
         if due is None:
             return
-        with self._db.transaction() as tx:
-            behind = pending(tx, port_id)
-            at = None if behind else nodes.clock(tx)
         if behind or (due.claim == Kind.CREATE and due.holds):
             waiting = move.unrealized(behind) if behind else move.BEING_CREATED
             report = ipam_wire.Realized(
