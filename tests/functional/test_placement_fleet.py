@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from dataplane.entries import Fence, Forward
+from dataplane.driver import DriverError
+from dataplane.entries import Entry, Fence, Forward, Leg
 from tests.functional.controller import Controller, running
 from tests.functional.ledger import Ledger, ok, problem
 
@@ -204,6 +205,30 @@ def test_an_address_of_a_node_is_not_given_again_while_its_kernel_may_hold_it(cl
     made = ok(cloud.post("/instances", body, "operator"))
     other = cloud.get(made["resource"].removeprefix("/placement/v1"))
     assert held.isdisjoint(address["prefix"] for address in other["port"]["addresses"])
+
+
+def test_what_a_preempted_move_gives_up_is_given_to_nobody_while_a_kernel_may_hold_it(cloud: Controller) -> None:
+    web = cloud.instance("web", who="operator", mode="nat", hypervisor="hypervisor-1")
+    cloud.fleet["hypervisor-1"].cut = True
+    ok(cloud.post(f"/instances/{web['id']}:move", {"to": "hypervisor-2"}, "operator"))
+    cloud.settle()
+    kernel = cloud.fleet["hypervisor-2"].kernel
+    forwarded = {str(row.prefix) for row in kernel.table(Forward).values()}
+    its_own = {prefix for prefix in forwarded if prefix.startswith(("10.22.", "2001:db8:22:"))}
+    assert its_own
+
+    def refuse(entry: Entry) -> None:
+        if isinstance(entry, Leg):
+            raise DriverError("leg.refused", "the kernel refuses")
+
+    kernel.refuse = refuse  # the move comes to no end by itself
+    kill(cloud, "hypervisor-1")
+    kill(cloud, "hypervisor-3")  # there is room on its destination alone
+    do(cloud, "hypervisor-1", "fence", EVIDENCE)
+    do(cloud, "hypervisor-1", "evacuate")
+    shown = cloud.show(web)
+    assert shown["state"] == "moving"
+    assert its_own.isdisjoint({address["prefix"] for address in shown["port"]["addresses"]})
 
 
 def test_a_dead_gateway_that_is_fenced_holds_up_nothing(cloud: Controller) -> None:

@@ -176,7 +176,11 @@ class Fleet(Conversions):
         leaving = due
         evacuates = work.kind is Work.EVACUATE
         if evacuates:
+            changing = [port for port in due if port.id in self.rows.claims]
             leaving = [port for port in due if self._goes_elsewhere(port, node) or self._preempt(port, node)]
+            for port in changing:
+                if port.id not in self.rows.claims:
+                    self.derive(port)
         homeless = self._begin_moves(leaving, Kind.EVACUATE if evacuates else Kind.LIVE, node, work.operation)
         for port in due:
             self.derive(port)

@@ -174,6 +174,8 @@ class Invariants:
     def _heard(self, prefix: Prefix) -> dict[UUID, Seen]:
         """The nodes that the edge holds apart neither wholly nor for this address."""
         fabric = self.controller.fabric
+        if not fabric.fenced and not fabric.blackholes:
+            return self._seen
         return {
             node: seen
             for node, seen in self._seen.items()

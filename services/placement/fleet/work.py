@@ -69,11 +69,14 @@ class NodeWorks:
         leaving = due
         if evacuates:
             because = f"{node.name} is fenced, and evacuated"
+            changing = [port for port in due if port.claim is not None]
             leaving = [
                 port
                 for port in due
                 if placing.goes_elsewhere(port, node.id) or placing.preempt(tx, port, node.id, because)
             ]
+            # What these give up is on its way out of kernels from now on: nobody is given it before it is gone.
+            derive_ports(tx, [port for port in changing if port.claim is None])
         placed = placing.begin(tx, leaving, Kind.EVACUATE if evacuates else Kind.LIVE, node, operation.id)
         derive_ports(tx, due)
         if placed.homeless:
