@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from cloud.conversion import figures as conversion
+from cloud.failures import chaos
 from cloud.failures import figures as failures
 from cloud.tour import figures as tour
 from cloud.tour.show import Figure
@@ -123,6 +124,21 @@ CHAPTERS = (
             "returning_host_stolen_control_packets": "control: the same with sequences that overtake",
             "trace_drifts_named": "seeded drifts that a trace named",
             "trace_false_alarms": "addresses without any of which it named one",
+        },
+    ),
+    Chapter(
+        "Chaos",
+        "Every process killed at random, machines drained and switched off, while customers change what they have.",
+        {"local cloud": Told("chaos", "make chaos", "chaos")},
+        chaos.row,
+        {
+            "chaos_kills": "kills, of so many different processes",
+            "chaos_processes_back": "processes that ran again at the end",
+            "chaos_operations_ended": "operations that came to their end",
+            "chaos_addresses_answering": "addresses that answered at the end as asked for",
+            "chaos_trace_drifts": "addresses of which a trace found drift at the end",
+            "chaos_second_announcers": "addresses announced twice",
+            "chaos_untouched_lost_packets": "probes lost of addresses that nobody touched",
         },
     ),
     Chapter(
