@@ -68,6 +68,11 @@ class Source:
         apis = self._apis()
         return Access(apis["ipam"], apis["placement"], self.token(self.project, frozenset({"operator"})))
 
+    @property
+    def is_local(self) -> bool:
+        """Whether it is a local cloud of this machine, not one that the environment names."""
+        return self.cloud != layout.NAME and (self.cloud is not None or not self.environment.get(VARIABLES[0]))
+
     def databases(self) -> Databases:
         """Raises Usage when one is known and the other is not, CommandError when there is nothing to find."""
         settings = DatabaseSettings()

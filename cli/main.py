@@ -13,7 +13,22 @@ import typer
 from godwit_client import OperationFailed, Refused
 
 from cli.access import DEFAULT_PROJECT, Source
-from cli.commands import backup, cloud, flavor, hypervisor, instance, ip, node, operation, pool, token, trace, zone
+from cli.commands import (
+    backup,
+    cloud,
+    doctor,
+    flavor,
+    hypervisor,
+    instance,
+    ip,
+    node,
+    operation,
+    pool,
+    quota,
+    token,
+    trace,
+    zone,
+)
 from cli.problems import FAILED, REFUSED, UNREACHABLE, USAGE, CommandError
 from cli.session import Session
 from common.errors import DomainError
@@ -27,9 +42,10 @@ app = typer.Typer(
     help="Addresses that stay while instances move.\n\nStart with: sudo godwit cloud up, then godwit ip list.",
     epilog="Exit codes: 0 done, 1 refused, 2 wrong usage, 3 an operation failed, 4 nothing answered.",
 )
-for group in (ip, instance, pool, zone, node, hypervisor, flavor, operation, token, cloud):
+for group in (ip, instance, pool, quota, zone, node, hypervisor, flavor, operation, token, cloud):
     app.add_typer(group.app, name=group.__name__.rpartition(".")[2])
 app.command()(trace.trace)
+app.command()(doctor.doctor)
 app.command()(backup.backup)
 app.command()(backup.restore)
 app.command()(cloud.demo)

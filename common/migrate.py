@@ -31,6 +31,11 @@ def revisions(service: str) -> frozenset[str]:
     return frozenset(revision.revision for revision in script.walk_revisions())
 
 
+def newest(service: str) -> str:
+    """The revision that the code is written for."""
+    return str(ScriptDirectory(str(ROOT / service)).get_current_head())
+
+
 def _to_head(config: Config, connection: Connection) -> None:
     """Raises OperationalError when others hold what a revision must lock for longer than GIVE_UP_S."""
     ends = time.monotonic() + GIVE_UP_S

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -77,6 +78,33 @@ def rung_for(task: Task) -> str | None:
     """The request on whose behalf the running task was rung."""
     found: str | None = (task.request.headers or {}).get(HEADER)
     return found
+
+
+class Attendance:
+    """How many workers listen to each queue. They are asked at most once in a while, and have a second to answer."""
+
+    ASKED_EVERY_S = 5.0
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+        self._lock = threading.Lock()
+        self._counts: dict[str, int] = {}
+        self._asked_at = -self.ASKED_EVERY_S
+
+    def __call__(self) -> dict[str, int]:
+        with self._lock:
+            if time.monotonic() - self._asked_at >= self.ASKED_EVERY_S:
+                self._counts = self._ask()
+                self._asked_at = time.monotonic()
+            return self._counts
+
+    def _ask(self) -> dict[str, int]:
+        try:
+            answers = self._app.control.inspect(timeout=1.0).active_queues() or {}
+        except (OperationalError, RedisError, OSError) as error:
+            log.warning("broker.silent", error=str(error))
+            return {}
+        return Counter(queue["name"] for queues in answers.values() for queue in queues)
 
 
 SILENCE_S = 1.0

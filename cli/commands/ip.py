@@ -15,6 +15,7 @@ from godwit_client.ipam.api.flexible_ips import (
     detach_flexible_ip,
     fail_over_flexible_ip,
     get_flexible_ip,
+    list_flexible_ip_audit,
     list_flexible_ips,
     move_flexible_ip,
     put_flexible_ip_candidates,
@@ -326,6 +327,35 @@ def history(
         as_json,
         f"nobody has held {wanted}",
     )
+
+
+@app.command()
+def audit(context: typer.Context, address: Address, as_json: AsJson = False) -> None:
+    """Show who did what with an address of a project's, by which request, from its reservation on."""
+    api = session_of(context).api
+    found = find.flexible_ip(api, address)
+
+    def page(cursor: str | None) -> wire.AuditRecordPage:
+        return answer(list_flexible_ip_audit.sync_detailed(found.id, client=api.ipam, cursor=cursor))
+
+    show_list(
+        every(page),
+        [
+            ("AT", lambda record: record.at),
+            ("WHO", lambda record: record.actor),
+            ("WHAT", lambda record: record.action),
+            ("CHANGED", _changed),
+            ("REQUEST", lambda record: record.request_id),
+        ],
+        as_json,
+        f"nothing was done with {found.address}",
+    )
+
+
+def _changed(record: wire.AuditRecord) -> list[str]:
+    """What is other than before, as it became."""
+    before, after = (side.to_dict() if side else {} for side in (record.before, record.after))
+    return [f"{name}: {after[name]}" for name in after if after[name] != before.get(name)]
 
 
 def _labels(given: list[str] | None) -> dict[str, str]:

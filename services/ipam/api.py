@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from common.web import (
     Call,
@@ -79,6 +79,7 @@ TAGS = {
     "holdings": "Who held which address, at any time.",
     "targets": "What addresses can be attached to, registered by the services that own the products.",
     "address-sets": "All addresses of one target, as its nodes must realise them.",
+    "status": "The service itself, for whoever looks after it.",
     "operations": "Changes that take a while: list them, watch them.",
 }
 
@@ -86,6 +87,7 @@ ReadCall = Annotated[Call, Depends(reading("reader", "service"))]
 MemberCall = Annotated[Call, Depends(changing("member", "service"))]
 ReserveCall = Annotated[Call, Depends(creating("member", "service"))]
 OperatorCall = Annotated[Call, Depends(changing("operator"))]
+OperatorReadCall = Annotated[Call, Depends(reading("operator"))]
 OperatorCreateCall = Annotated[Call, Depends(creating("operator"))]
 SupplyCall = Annotated[Call, Depends(changing("operator", "service"))]
 ServiceReadCall = Annotated[Call, Depends(reading("service"))]
@@ -108,6 +110,16 @@ IDS_FILTER = {"pattern": f"^{UUID_PATTERN}(,{UUID_PATTERN}){{0,99}}$"}
 
 def caller_of(call: Call) -> Caller:
     return Caller(call.principal, call.request_id, call.expected_revision)
+
+
+# --- the service itself ----------------------------------------------------------------------------------------------
+
+
+@router.get("/status", tags=["status"], operation_id="getLedgerStatus")
+def get_status(call: OperatorReadCall, request: Request) -> wire.LedgerStatus:
+    """Tell versions, clock, broker, the oldest undone Operations, and what pools have left."""
+    broker = bool(request.app.state.waiting())
+    return call.read(lambda tx: supply.status(tx, broker=broker))
 
 
 # --- zones -----------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI
 
@@ -12,16 +13,18 @@ from common.db import Database, Ring
 from common.logs import configure
 from common.metrics import listen
 from common.serve import serve
-from common.tasks import Bells, celery
+from common.tasks import Bells, celery, waiting
 from common.web import Wiring, create_app
 from services.ipam import api, doorbell, metrics
 from services.ipam.model import Idempotency
 from services.ipam.settings import Settings
+from services.ipam.wire import POOLS_QUEUE
 
 
 def create(settings: Settings, ring: Ring | None = None) -> FastAPI:
     """The application; `ring` replaces the broker."""
-    bells = ring or Bells(celery("ipam", settings.broker_url), doorbell.queue_of)
+    broker = celery("ipam", settings.broker_url)
+    bells = ring or Bells(broker, doorbell.queue_of)
     database = Database(settings.database_url, bells, settings.pool_size)
 
     @asynccontextmanager
@@ -37,6 +40,7 @@ def create(settings: Settings, ring: Ring | None = None) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.wiring = Wiring(Verifier.from_directory(settings.issuer_keys, "ipam"), database, Idempotency)
+    app.state.waiting = partial(waiting, broker, [POOLS_QUEUE])
     app.state.readings = metrics.readings(database)
     return app
 

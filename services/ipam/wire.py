@@ -11,6 +11,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, ConfigDict, Field, RootModel, model_validator
 
 from common.operations import Operation, OperationState
+from common.status import Status
 from common.wire import Answer, Body, Name, Project, Revision, Text, examples
 
 __all__ = ["Name", "Operation", "OperationState", "Project", "Text"]
@@ -126,6 +127,22 @@ class Pool(Answer):
     quarantine_seconds: int
     prefixes: list[Prefix]
     revision: int
+
+
+class PoolSupply(Answer):
+    """How much of a pool is left: `total` and `free` count what a reservation gets."""
+
+    pool: Name
+    zone: Name
+    family: Family
+    total: int
+    free: int
+
+
+class LedgerStatus(Status):
+    """The ledger, as it is now."""
+
+    pools: list[PoolSupply]
 
 
 class PoolCreate(Body):

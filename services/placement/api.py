@@ -65,7 +65,8 @@ from services.placement.errors import (
     ZoneUnknown,
 )
 from services.placement.products import instance as product
-from services.placement.service import cancelling, conversions, flavors, nodes, operations, zones
+from services.placement.service import cancelling, conversions, flavors, nodes, operations, status, zones
+from services.placement.service.status import Surroundings
 from services.placement.trace.gather import Tracer
 from services.placement.trace.present import reachability_wire, trace_wire
 
@@ -76,6 +77,7 @@ TAGS = {
     "instances": "Machines of customers: where they run, and how their addresses reach them.",
     "conversions": "A zone's passage off the central NAT, wave by wave.",
     "traces": "Where packets for an address go, and what keeps them.",
+    "status": "The service itself, for whoever looks after it.",
     "operations": "Changes that take a while: list them, watch them.",
 }
 
@@ -115,6 +117,24 @@ def _tracer(request: Request) -> Tracer:
 
 Tracing = Annotated[Tracer, Depends(_tracer)]
 Observing = Annotated[Observer, Depends(_observer)]
+
+
+def _around(request: Request) -> Surroundings:
+    around: Surroundings = request.app.state.surroundings
+    return around
+
+
+Around = Annotated[Surroundings, Depends(_around)]
+
+# --- the service itself ------------------------------------------------------------------------------------------
+
+
+@router.get("/status", operation_id="getControllerStatus", tags=["status"])
+def get_status(call: OperatorReads, around: Around) -> wire.ControllerStatus:
+    """Tell versions, clock, broker, queues and their workers, certificates, and the oldest undone Operations."""
+    queues, certificates = around.queues(), around.certificates()
+    return call.read(lambda tx: status.of(tx, queues, certificates))
+
 
 # --- zones -------------------------------------------------------------------------------------------------------
 

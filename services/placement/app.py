@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from fastapi import FastAPI
 
 from common import logs
@@ -9,7 +11,7 @@ from common.auth import Verifier
 from common.db import Database, Ring
 from common.metrics import listen
 from common.serve import serve
-from common.tasks import Bells, celery
+from common.tasks import Attendance, Bells, celery, waiting
 from common.web import Wiring, create_app
 from services.ipam.client import IpamClient
 from services.placement import api
@@ -17,6 +19,7 @@ from services.placement.agents import Agents, service_token
 from services.placement.bells import queue_of
 from services.placement.conversion.observer import Observer
 from services.placement.model import Idempotency
+from services.placement.service.status import Surroundings
 from services.placement.settings import PlacementSettings
 from services.placement.trace.gather import Tracer
 
@@ -28,7 +31,8 @@ def create(
     agents: Agents | None = None,
 ) -> FastAPI:
     """The application; `ring` replaces the broker, `ledger` the way to the ledger, `agents` those to the nodes."""
-    bells = ring or Bells(celery("placement", settings.broker_url), queue_of)
+    broker = celery("placement", settings.broker_url)
+    bells = ring or Bells(broker, queue_of)
     app = create_app(
         "Godwit placement",
         [api.router],
@@ -42,6 +46,8 @@ def create(
     app.state.observer = Observer(database, agents)
     app.state.tracer = Tracer(database, agents, ledger)
     app.state.ledger = ledger
+    files = {"controller": settings.certificate, "nodes": settings.node_ca}
+    app.state.surroundings = Surroundings(partial(waiting, broker), Attendance(broker), files)
     return app
 
 

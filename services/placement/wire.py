@@ -10,6 +10,7 @@ from uuid import UUID
 from pydantic import AfterValidator, ConfigDict, Field, RootModel
 
 from common.operations import Operation, OperationState
+from common.status import Status
 from common.wire import Answer, Body, Name, Project, Text, examples
 from services.placement.conversion.phases import CANARY, FORWARD, SIZE, WAVES, Phase, PortState
 from services.placement.conversion.prechecks import Effect, PartOf
@@ -448,6 +449,28 @@ class Wave(Answer):
     ports: PortCounts
     started_at: datetime | None
     ended_at: datetime | None
+
+
+class QueueStatus(Answer):
+    """A queue of wake-ups, and the workers that listen to it."""
+
+    name: str = Field(examples=["nodes"])
+    waiting: int
+    workers: int
+
+
+class CertificateStatus(Answer):
+    """A certificate of the controller's, or the authority of its nodes'. Null: it cannot be read."""
+
+    name: str = Field(examples=["controller"])
+    expires_at: datetime | None
+
+
+class ControllerStatus(Status):
+    """The controller, as it is now. Of a silent broker no queue is told."""
+
+    queues: list[QueueStatus]
+    certificates: list[CertificateStatus]
 
 
 class Conversion(Answer):

@@ -69,6 +69,7 @@ def main() -> None:
     app.worker_main(
         [
             "worker",
+            f"--hostname={role}@%h",  # two of one name would take each other's questions (`Attendance`)
             "--pool=threads",
             f"--concurrency={settings.worker_threads}",
             f"--queues={','.join(bells.QUEUES[role])}",

@@ -56,3 +56,13 @@ def test_an_attachment_and_a_creation_are_found_in_every_log_by_their_ids(
     assert fip.address in next(line for line in site.log(agent).splitlines() if second in line)
     for operation, request in ((created, first), (attached, second)):
         assert request in godwit("operation", "show", operation["id"]).out
+    (line,) = [line for line in godwit("ip", "audit", fip.address).out.splitlines() if second in line]
+    assert line.split()[2:4] == ["site", "attach"]
+
+
+def test_a_quota_is_granted_and_holds(customer: Customer, project: str, godwit: Godwit) -> None:
+    customer.reserve("public")
+    assert godwit("quota", "set", project, "ipv4", "1").code == 0
+    assert [project, "ipv4", "1", "1"] in [line.split() for line in godwit("quota", "list").out.splitlines()]
+    refused = godwit("ip", "reserve", role="member")
+    assert (refused.code, "(ipam.quota.exceeded)" in refused.err) == (1, True)

@@ -18,7 +18,7 @@ from cli.problems import CommandError, NotFound, Usage
 from common.auth import Verifier
 from common.errors import Conflict
 
-GROUPS = ("ip", "pool", "zone", "node", "hypervisor", "flavor", "instance", "operation", "token", "cloud")
+GROUPS = ("ip", "pool", "quota", "zone", "node", "hypervisor", "flavor", "instance", "operation", "token", "cloud")
 
 
 @pytest.fixture(autouse=True)

@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy.exc import IntegrityError
 
 from common.db import Transaction, violated
+from common.status import common_facts
 from common.web import Page, Paging, check_revision
 from services.ipam import addressing, model, present, wire
 from services.ipam.errors import (
@@ -70,6 +71,15 @@ def _zone(tx: Transaction, name: str) -> model.Zone:
 
 
 # --- pools -----------------------------------------------------------------------------------------------------------
+
+
+def status(tx: Transaction, *, broker: bool) -> wire.LedgerStatus:
+    pools = []
+    for pool, used in supply.pools_in_use(tx):
+        total = sum(1 << pool.prefix_length - int(prefix.cidr.partition("/")[2]) for prefix in pool.prefixes)
+        name, zone, family = pool.name, pool.zone, wire.Family(pool.family)
+        pools.append(wire.PoolSupply(pool=name, zone=zone, family=family, total=total, free=total - used))
+    return wire.LedgerStatus(**common_facts(tx, "ipam", model.Operation, broker=broker), pools=pools)
 
 
 def create_pool(tx: Transaction, body: wire.PoolCreate) -> wire.Pool:

@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, CIDR, insert
 from sqlalchemy.orm import selectinload
 
 from common.db import Contended, Transaction
-from services.ipam.model import Cidr, Pool, Prefix, Quota, Supply, Zone, new_id
+from services.ipam.model import Cidr, FlexibleIP, Pool, Prefix, Quota, Supply, Zone, new_id
 
 Key = tuple[Any, ...] | None
 """Where a page starts: what the list is ordered by, of the item before it."""
@@ -57,6 +57,15 @@ def pools(
         if value is not None:
             query = query.where(column == value)
     return tx.session.scalars(query).all()
+
+
+def pools_in_use(tx: Transaction) -> list[tuple[Pool, int]]:
+    """Every pool with its prefixes, and how many of its units are held or rest."""
+    held = or_(FlexibleIP.released_at.is_(None), FlexibleIP.quarantined_until > func.now())
+    counts = select(FlexibleIP.pool_id, func.count()).where(held, FlexibleIP.pool_id.is_not(None))
+    used = {row[0]: row[1] for row in tx.session.execute(counts.group_by(FlexibleIP.pool_id))}
+    found = tx.session.scalars(select(Pool).options(selectinload(Pool.prefixes)).order_by(Pool.zone, Pool.name))
+    return [(pool, used.get(pool.id, 0)) for pool in found]
 
 
 def pools_to_reserve_from(tx: Transaction, zone: str, family: str, name: str | None) -> Sequence[Pool]:

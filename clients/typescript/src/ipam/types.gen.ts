@@ -303,11 +303,44 @@ export type LaggingTarget = {
 };
 
 /**
+ * The ledger, as it is now.
+ */
+export type LedgerStatus = {
+    version: string;
+    /**
+     * The database's Alembic revision.
+     */
+    schema_is: string;
+    /**
+     * That of the code.
+     */
+    schema_wanted: string;
+    /**
+     * By the service's clock.
+     */
+    at: string;
+    /**
+     * Whether the broker answers.
+     */
+    broker: boolean;
+    oldest: Array<Oldest>;
+    pools: Array<PoolSupply>;
+};
+
+/**
  * From one target to another in one go: the new one gets it when the old one's nodes have let go.
  */
 export type Move = {
     from: TargetRef;
     to: TargetRef;
+};
+
+/**
+ * The oldest Operation of a kind that is not over: the oldest undone intent.
+ */
+export type Oldest = {
+    kind: string;
+    age_s: number;
 };
 
 /**
@@ -445,6 +478,17 @@ export type PoolCreate = {
      * How long a released address rests before it is given again.
      */
     quarantine_seconds?: number;
+};
+
+/**
+ * How much of a pool is left: `total` and `free` count what a reservation gets.
+ */
+export type PoolSupply = {
+    pool: string;
+    zone: string;
+    family: Family;
+    total: number;
+    free: number;
 };
 
 /**
@@ -623,6 +667,48 @@ export type ZonePut = {
     region: string;
     accepts_regional?: boolean;
 };
+
+export type GetLedgerStatusData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/ipam/v1/status';
+};
+
+export type GetLedgerStatusErrors = {
+    /**
+     * - `auth.token_refused`: The token is missing, expired, for another service, or not signed by a trusted key.
+     *
+     */
+    401: Problem;
+    /**
+     * - `auth.role_missing`: The token's roles do not allow this.
+     *
+     */
+    403: Problem;
+    /**
+     * - `request.invalid`: The request does not fit its schema.
+     * - `request.parameter`: A query parameter is unknown, empty or given twice.
+     *
+     */
+    422: Problem;
+    /**
+     * - `database.unavailable`: The database does not answer; the same request may be sent again.
+     *
+     */
+    503: Problem;
+};
+
+export type GetLedgerStatusError = GetLedgerStatusErrors[keyof GetLedgerStatusErrors];
+
+export type GetLedgerStatusResponses = {
+    /**
+     * OK.
+     */
+    200: LedgerStatus;
+};
+
+export type GetLedgerStatusResponse = GetLedgerStatusResponses[keyof GetLedgerStatusResponses];
 
 export type ListZonesData = {
     body?: never;

@@ -48,9 +48,43 @@ export type Archive = {
 };
 
 /**
+ * A certificate of the controller's, or the authority of its nodes'. Null: it cannot be read.
+ */
+export type CertificateStatus = {
+    name: string;
+    expires_at: string | null;
+};
+
+/**
  * What the controller sees of a node: derived from its last heartbeat.
  */
 export type Condition = 'up' | 'unreachable';
+
+/**
+ * The controller, as it is now. Of a silent broker no queue is told.
+ */
+export type ControllerStatus = {
+    version: string;
+    /**
+     * The database's Alembic revision.
+     */
+    schema_is: string;
+    /**
+     * That of the code.
+     */
+    schema_wanted: string;
+    /**
+     * By the service's clock.
+     */
+    at: string;
+    /**
+     * Whether the broker answers.
+     */
+    broker: boolean;
+    oldest: Array<Oldest>;
+    queues: Array<QueueStatus>;
+    certificates: Array<CertificateStatus>;
+};
 
 /**
  * A zone's passage off the central NAT.
@@ -482,6 +516,14 @@ export type NodeUpdate = {
 };
 
 /**
+ * The oldest Operation of a kind that is not over: the oldest undone intent.
+ */
+export type Oldest = {
+    kind: string;
+    age_s: number;
+};
+
+/**
  * A long-running change that can be watched.
  */
 export type Operation = {
@@ -710,6 +752,15 @@ export type Problem = {
 };
 
 /**
+ * A queue of wake-ups, and the workers that listen to it.
+ */
+export type QueueStatus = {
+    name: string;
+    waiting: number;
+    workers: number;
+};
+
+/**
  * How the addresses of a port are reached; none of a port in mode `isolated`.
  */
 export type Reachability = {
@@ -842,6 +893,48 @@ export type ZonePut = {
     region: string;
     stack: Stack;
 };
+
+export type GetControllerStatusData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/placement/v1/status';
+};
+
+export type GetControllerStatusErrors = {
+    /**
+     * - `auth.token_refused`: The token is missing, expired, for another service, or not signed by a trusted key.
+     *
+     */
+    401: Problem;
+    /**
+     * - `auth.role_missing`: The token's roles do not allow this.
+     *
+     */
+    403: Problem;
+    /**
+     * - `request.invalid`: The request does not fit its schema.
+     * - `request.parameter`: A query parameter is unknown, empty or given twice.
+     *
+     */
+    422: Problem;
+    /**
+     * - `database.unavailable`: The database does not answer; the same request may be sent again.
+     *
+     */
+    503: Problem;
+};
+
+export type GetControllerStatusError = GetControllerStatusErrors[keyof GetControllerStatusErrors];
+
+export type GetControllerStatusResponses = {
+    /**
+     * OK.
+     */
+    200: ControllerStatus;
+};
+
+export type GetControllerStatusResponse = GetControllerStatusResponses[keyof GetControllerStatusResponses];
 
 export type GetZoneData = {
     body?: never;

@@ -31,7 +31,9 @@ from .holding_page import HoldingPage
 from .labels import Labels
 from .lagging_target import LaggingTarget
 from .lagging_target_page import LaggingTargetPage
+from .ledger_status import LedgerStatus
 from .move import Move
+from .oldest import Oldest
 from .operation import Operation
 from .operation_error import OperationError
 from .operation_page import OperationPage
@@ -41,6 +43,7 @@ from .operation_step import OperationStep
 from .pool import Pool
 from .pool_create import PoolCreate
 from .pool_page import PoolPage
+from .pool_supply import PoolSupply
 from .pool_update import PoolUpdate
 from .prefix import Prefix
 from .prefix_create import PrefixCreate
@@ -94,7 +97,9 @@ __all__ = (
     "Labels",
     "LaggingTarget",
     "LaggingTargetPage",
+    "LedgerStatus",
     "Move",
+    "Oldest",
     "Operation",
     "OperationError",
     "OperationPage",
@@ -104,6 +109,7 @@ __all__ = (
     "Pool",
     "PoolCreate",
     "PoolPage",
+    "PoolSupply",
     "PoolUpdate",
     "Prefix",
     "PrefixCreate",

@@ -5,7 +5,9 @@ from .admin_state import AdminState
 from .allocation import Allocation
 from .allocation_page import AllocationPage
 from .archive import Archive
+from .certificate_status import CertificateStatus
 from .condition import Condition
+from .controller_status import ControllerStatus
 from .conversion import Conversion
 from .conversion_create import ConversionCreate
 from .conversion_page import ConversionPage
@@ -41,6 +43,7 @@ from .node_page import NodePage
 from .node_put import NodePut
 from .node_role import NodeRole
 from .node_update import NodeUpdate
+from .oldest import Oldest
 from .operation import Operation
 from .operation_error import OperationError
 from .operation_page import OperationPage
@@ -60,6 +63,7 @@ from .port_state import PortState
 from .predicted_address import PredictedAddress
 from .prediction import Prediction
 from .problem import Problem
+from .queue_status import QueueStatus
 from .reachability import Reachability
 from .reason import Reason
 from .resources import Resources
@@ -81,7 +85,9 @@ __all__ = (
     "Allocation",
     "AllocationPage",
     "Archive",
+    "CertificateStatus",
     "Condition",
+    "ControllerStatus",
     "Conversion",
     "ConversionCreate",
     "ConversionPage",
@@ -117,6 +123,7 @@ __all__ = (
     "NodePut",
     "NodeRole",
     "NodeUpdate",
+    "Oldest",
     "Operation",
     "OperationError",
     "OperationPage",
@@ -136,6 +143,7 @@ __all__ = (
     "PredictedAddress",
     "Prediction",
     "Problem",
+    "QueueStatus",
     "Reachability",
     "Reason",
     "Resources",

@@ -1,0 +1,47 @@
+"""What a service tells of itself to whoever looks after it: versions, clock, broker, what has waited for longest."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+from pydantic import Field
+from sqlalchemy import text
+
+from common import migrate
+from common.db import Transaction
+from common.metrics import OLDEST_OPERATION, of_operations
+from common.tables import OperationColumns
+from common.wire import Answer
+
+
+class Oldest(Answer):
+    """The oldest Operation of a kind that is not over: the oldest undone intent."""
+
+    kind: str = Field(examples=["instance.move"])
+    age_s: float
+
+
+class Status(Answer):
+    """A service, as it is now."""
+
+    version: str
+    schema_is: str = Field(description="The database's Alembic revision.", examples=["0003"])
+    schema_wanted: str = Field(description="That of the code.", examples=["0003"])
+    at: datetime = Field(description="By the service's clock.")
+    broker: bool = Field(description="Whether the broker answers.")
+    oldest: list[Oldest]
+
+
+def common_facts(tx: Transaction, service: str, table: type[OperationColumns], *, broker: bool) -> dict[str, Any]:
+    """The fields of `Status`."""
+    ages = of_operations(tx, table, service)[OLDEST_OPERATION]
+    return {
+        "version": version("godwit"),
+        "schema_is": tx.session.scalars(text("SELECT version_num FROM alembic_version")).one(),
+        "schema_wanted": migrate.newest(service),
+        "at": datetime.now(UTC),
+        "broker": broker,
+        "oldest": [Oldest(kind=kind, age_s=age) for (_, kind), age in sorted(ages.items())],
+    }
