@@ -18,6 +18,12 @@ def request_id() -> str | None:
     return found
 
 
+def actor() -> str | None:
+    """Who makes the request that is being answered; None where we work by ourselves."""
+    found: str | None = structlog.contextvars.get_contextvars().get("subject")
+    return found
+
+
 def on_behalf_of(request: str | None) -> AbstractContextManager[object]:
     """Work for this request meanwhile; None: for whom we worked before."""
     return nullcontext() if request is None else structlog.contextvars.bound_contextvars(request_id=request)

@@ -75,5 +75,6 @@ class Operation(Answer):
         None,
         description="Of the request that began it; the logs of services and agents know what they do for it by that.",
     )
+    actor: str | None = Field(None, description="Who asked for it; null: the service itself did.")
     created_at: datetime
     updated_at: datetime

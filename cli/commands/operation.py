@@ -38,6 +38,7 @@ def list_(
             ("STATE", lambda operation: operation.state.value),
             ("RESOURCE", lambda operation: operation.resource.removeprefix("/")),
             ("WAITS FOR, OR WHY NOT", _remark),
+            ("BY", lambda operation: operation.actor),
             ("STARTED", lambda operation: operation.created_at),
         ],
         as_json,
@@ -114,5 +115,6 @@ def _show(operation: Operation, as_json: bool) -> None:
     if operation.result:
         fields["result"] = [f"{name}: {cell(value)}" for name, value in operation.result.to_dict().items()]
     fields["started"] = operation.created_at
+    fields["by"] = operation.actor
     fields["request"] = operation.request_id
     show_one(operation, fields, as_json)

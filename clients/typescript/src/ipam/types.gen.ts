@@ -364,6 +364,10 @@ export type Operation = {
      * Of the request that began it; the logs of services and agents know what they do for it by that.
      */
     request_id: string | null;
+    /**
+     * Who asked for it; null: the service itself did.
+     */
+    actor: string | null;
     created_at: string;
     updated_at: string;
 };

@@ -36,6 +36,7 @@ class Operation:
         result (None | OperationResult):
         request_id (None | str): Of the request that began it; the logs of services and agents know what they do for it
             by that.
+        actor (None | str): Who asked for it; null: the service itself did.
         created_at (datetime.datetime):
         updated_at (datetime.datetime):
     """
@@ -51,6 +52,7 @@ class Operation:
     error: None | OperationError
     result: None | OperationResult
     request_id: None | str
+    actor: None | str
     created_at: datetime.datetime
     updated_at: datetime.datetime
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
@@ -98,6 +100,9 @@ class Operation:
         request_id: None | str
         request_id = self.request_id
 
+        actor: None | str
+        actor = self.actor
+
         created_at = self.created_at.isoformat()
 
         updated_at = self.updated_at.isoformat()
@@ -117,6 +122,7 @@ class Operation:
                 "error": error,
                 "result": result,
                 "request_id": request_id,
+                "actor": actor,
                 "created_at": created_at,
                 "updated_at": updated_at,
             }
@@ -203,6 +209,13 @@ class Operation:
 
         request_id = _parse_request_id(d.pop("request_id"))
 
+        def _parse_actor(data: object) -> None | str:
+            if data is None:
+                return data
+            return cast(None | str, data)
+
+        actor = _parse_actor(d.pop("actor"))
+
         created_at = datetime.datetime.fromisoformat(d.pop("created_at"))
 
         updated_at = datetime.datetime.fromisoformat(d.pop("updated_at"))
@@ -219,6 +232,7 @@ class Operation:
             error=error,
             result=result,
             request_id=request_id,
+            actor=actor,
             created_at=created_at,
             updated_at=updated_at,
         )
