@@ -17,16 +17,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random, SystemRandom
 
-from godwit_client import Operation, Refused, answer, is_final, read_operation
-from godwit_client.ipam import models as ipam
-from godwit_client.ipam.api.flexible_ips import fail_over_flexible_ip
+from godwit_client import Operation, Refused, is_final, read_operation
 from godwit_client.ipam.models import FlexibleIP
 from godwit_client.placement.models import Instance, InstanceState, Mode, MoveKind
 
 from cloud import measure, operations, rawlog
 from cloud.failures.operator import OnCall
 from cloud.operations import CloudStatus, Progress
-from cloud.plan import Stack
+from cloud.plan import ANNOUNCEMENTS, Stack
 from cloud.processes import BIRD
 from cloud.site import LocalSite
 from cloud.tour import show
@@ -97,9 +95,7 @@ class Customers:
             lambda: self._start_or_stop(one): 3,
             lambda: self._convert_or_revert(random.choice([o for o in mine if o.port.mode is not Mode.ROUTED])): 3,
             lambda: customer.detach(fip) if fip.attachment else customer.attach(fip, to): 4,
-            lambda: answer(
-                fail_over_flexible_ip.sync_detailed(self._guarded.id, client=customer.api.ipam, body=ANY)
-            ): 2,
+            lambda: self._on_call.fail_over(self._guarded): 2,
         }
         if fip.attachment is not None:
             source = next((o for o in routed if o.id == fip.attachment.target.id), to)
@@ -118,9 +114,6 @@ class Customers:
 
     def _convert_or_revert(self, one: Instance) -> Operation:
         return self._customer.convert(one) if one.port.mode is Mode.NAT else self._customer.revert(one)
-
-
-ANY = ipam.Failover()  # to the next candidate
 
 
 class Machines:
@@ -244,7 +237,7 @@ class Chaos:
         for number in range(FLOATING):
             mine.reserve("public", name=f"floating-{number}")
         pair = [mine.create(f"pair-{number}", Mode.ROUTED, [], host) for number, host in enumerate(RESTLESS)]
-        guarded = self._on_call.failover_address(pair[0], pair[1])
+        guarded = self._on_call.guarded_address(pair[0], pair[1])
         return [host for one in still for version in (4, 6) for host in hosts(one, version)], guarded
 
     # --- at rest -----------------------------------------------------------------------------------------------------
@@ -270,23 +263,19 @@ class Chaos:
         watch.event("traced", fip.address, ",".join(self._on_call.drifts(fip.address)) or NONE)
         prefix = f"{fip.address}/32" if fip.family.value == "ipv4" else fip.address
         watch.event("announced", fip.address, str(len(self._announcers(prefix))))
-        host = (
-            next((one.host.partition("/")[0] for one in holder.port.addresses if one.flexible_ip == fip.id), None)
-            if (holder)
-            else None
-        )
-        if host is not None:
-            ping = ["ping", "-n", "-q", "-c", "1", "-W", "1", host]
-            replies = until(lambda: self._site.exec("internet", ping).returncode == 0, 30.0)
-            watch.event("answered" if replies else "silent", fip.address)
+        if holder is None:
+            return
+        host = next((one.host.partition("/")[0] for one in holder.port.addresses if one.flexible_ip == fip.id), None)
+        ping = ["ping", "-n", "-q", "-c", "1", "-W", "1", str(host)]
+        replies = host is not None and until(lambda: self._site.exec("internet", ping).returncode == 0, 30.0)
+        watch.event("answered" if replies else "silent", fip.address)
 
     def _announcers(self, prefix: str) -> list[str]:
         version = "-6" if ":" in prefix else "-4"
-        shown = ["ip", version, "route", "show", "table", ANNOUNCEMENTS, prefix]
+        shown = ["ip", version, "route", "show", "table", str(ANNOUNCEMENTS), prefix]
         return [node for node in self._site.nodes("hypervisor") if self._site.exec(node, shown).stdout.strip()]
 
 
-ANNOUNCEMENTS = "100"
 UNTOUCHED, SECOND, DRIFTS = "chaos_untouched_lost_packets", "chaos_second_announcers", "chaos_trace_drifts"
 ENDED, BACK, ANSWERING = "chaos_operations_ended", "chaos_processes_back", "chaos_addresses_answering"
 KILLS = "chaos_kills"

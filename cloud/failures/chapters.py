@@ -211,7 +211,7 @@ class Failing:
     # --- failing over ------------------------------------------------------------------------------------------------
 
     def _guarded(self, pair: tuple[Instance, Instance], port: int | None = None) -> FlexibleIP:
-        fip = self._on_call.failover_address(*pair, port)
+        fip = self._on_call.guarded_address(*pair, port)
         self._until(lambda: self._found_up(fip.address), f"{fip.address} is found up")
         return fip
 

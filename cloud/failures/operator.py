@@ -10,6 +10,7 @@ from godwit_client import ipam as ipam_api
 from godwit_client import placement as placement_api
 from godwit_client.ipam import models as ipam
 from godwit_client.ipam.api.flexible_ips import (
+    fail_over_flexible_ip,
     put_flexible_ip_candidates,
     put_flexible_ip_health_check,
     reserve_flexible_ip,
@@ -71,8 +72,16 @@ class OnCall:
         traced = answer(trace_address.sync_detailed(client=self._placement, address=address))
         return [finding.code for finding in traced.findings if finding.nature.value == DRIFT]
 
-    def failover_address(self, holder: Instance, other: Instance, port: int | None = None) -> ipam.FlexibleIP:
+    def guarded_address(self, holder: Instance, other: Instance, port: int | None = None) -> ipam.FlexibleIP:
         """One that `holder` has, and that goes to `other` when echoes, or a TCP `port`, are not answered."""
+        fip = self.failover_address(holder, other)
+        protocol = ipam.HealthProtocol.ICMP if port is None else ipam.HealthProtocol.TCP
+        check = ipam.HealthCheck(protocol, port, interval_ms=CHECK_MS, threshold=THRESHOLD, hold_down_s=5)
+        answer(put_flexible_ip_health_check.sync_detailed(fip.id, client=self._ipam, body=check))
+        return fip
+
+    def failover_address(self, holder: Instance, other: Instance) -> ipam.FlexibleIP:
+        """One that `holder` has, and that may go to `other`."""
         body = ipam.FlexibleIPReserve(
             zone=self.customer.zone, family=ipam.Family.IPV4, kind=ipam.FlexibleIPKind.FAILOVER
         )
@@ -80,10 +89,11 @@ class OnCall:
         both = [ipam.CandidatePut(target(one), priority) for one, priority in ((holder, 200), (other, 100))]
         answer(put_flexible_ip_candidates.sync_detailed(fip.id, client=self._ipam, body=ipam.CandidatesPut(both)))
         self.customer.done(self.customer.attach(fip, holder))
-        protocol = ipam.HealthProtocol.ICMP if port is None else ipam.HealthProtocol.TCP
-        check = ipam.HealthCheck(protocol, port, interval_ms=CHECK_MS, threshold=THRESHOLD, hold_down_s=5)
-        answer(put_flexible_ip_health_check.sync_detailed(fip.id, client=self._ipam, body=check))
         return fip
+
+    def fail_over(self, fip: ipam.FlexibleIP) -> ipam.Operation:
+        """To the best candidate that has it not."""
+        return answer(fail_over_flexible_ip.sync_detailed(fip.id, client=self._ipam, body=ipam.Failover()))
 
     def swap(self, fips: Sequence[ipam.FlexibleIP], held_by: Sequence[Instance]) -> ipam.Operation:
         first, second = (ipam.Held(fip.id, target(one)) for fip, one in zip(fips, held_by, strict=True))
