@@ -1,9 +1,14 @@
-"""Processes are killed, the broker forgets, the kernel is altered: intent survives, and no untouched address loses."""
+"""Processes are killed, the broker forgets, the kernel is altered: intent survives, and no untouched address loses.
+
+Every process is killed with every kind of move in flight: live ones of both modes, cold ones and failovers one process
+at a time, while nobody else may lose a packet; drains and evacuations all processes at once. `test_zone_conversion`
+kills who converts; `make chaos` draws more of all.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,19 +17,21 @@ from uuid import uuid4
 import pytest
 from godwit_client import is_final, read_operation
 from godwit_client.ipam.models import FlexibleIP
-from godwit_client.placement.models import Instance, Mode
+from godwit_client.placement.models import Instance, Mode, MoveKind
 from redis import Redis
 
 from cloud import measure, operations, processes, rawlog, state
 from cloud.conversion import sabotage
+from cloud.failures.chaos import recovered
+from cloud.failures.operator import OnCall
 from cloud.plan import Plan
 from cloud.site import LocalSite
 from cloud.tour.customer import Customer, hosts, link_name
 from cloud.tour.watch import legs, probing
 from tests.e2e.conftest import answers, eventually
 
-ROUNDS = 3
 IN_FLIGHT = 60
+QUIET, BUSY = "hypervisor-3", "hypervisor-1"  # whose guests stay, and from which all go
 NODES = [node.name for node in Plan("any").nodes]
 PROCESSES = [
     processes.DATABASE,
@@ -34,43 +41,59 @@ PROCESSES = [
     "placement",
     "placement-poller",
     "worker",
+    "migration-worker",
     "beat",
     *(LocalSite.routing_daemon(node) for node in NODES),
     *(LocalSite.agent(node) for node in NODES),
 ]
+ONE_BY_ONE = [process for process in PROCESSES if not process.endswith(("gateway-2", "hypervisor-2"))]
+"""Of gateways and of hypervisors with and without a resident, one each."""
 
 
 @dataclass
 class Village:
-    """Two instances that nobody touches, one on each stack; one that moves, and an address that comes and goes."""
+    """Two instances that nobody touches, one on each stack; others that move, addresses that come, go and fail over."""
 
     site: LocalSite
     customer: Customer
     untouched: list[str]
     resident: Instance
     host: Instance
-    mover: Instance
+    movers: list[Instance]  # behind the NAT, routed, and one that moves cold
     floating: FlexibleIP
+    guarded: FlexibleIP
 
-    def work(self) -> list[str]:
-        """Start two operations: the mover moves, the floating address comes or goes. Their ids."""
-        attached = self.customer.address(self.floating.id).attachment
-        change = self.customer.detach(self.floating) if attached else self.customer.attach(self.floating, self.host)
-        return [self.customer.move(self.mover).id, change.id]
+    def work(self, way: str) -> list[str]:
+        """Start what is to be in flight. The operations' ids."""
+        customer = self.customer
+        nat, routed, cold = self.movers
+        match way:
+            case "live":
+                return [customer.move(nat).id, customer.move(routed).id]
+            case "cold":
+                return [customer.move(cold, kind=MoveKind.COLD).id, customer.move(routed).id]
+            case _:
+                attached = customer.address(self.floating.id).attachment
+                change = customer.detach(self.floating) if attached else customer.attach(self.floating, self.host)
+                return [OnCall(customer).fail_over(self.guarded).id, change.id]
 
     def settled(self, started: list[str]) -> None:
         """Wait for what was started, and see that the network does what the APIs say."""
         for operation_id in started:
             self.customer.done(read_operation(self.customer.api, operation_id))
-        self.mover = self.customer.instance(self.mover.id)
-        assert legs(self.site, link_name(self.mover)) == [self.mover.hypervisor]
-        for address in hosts(self.mover, 4):
-            eventually(lambda address=address: answers(self.site, address), f"the mover answers at {address}")  # type: ignore[misc]
+        for mover in map(self.customer.instance, [mover.id for mover in self.movers]):
+            assert legs(self.site, link_name(mover)) == [mover.hypervisor]
+            self.answer(hosts(mover, 4))
+        self.answer([self.guarded.address])
         attached = self.customer.address(self.floating.id).state.value == "attached"
         eventually(
             lambda: answers(self.site, self.floating.address) == attached,
             f"{self.floating.address} {'answers' if attached else 'is silent'}",
         )
+
+    def answer(self, addresses: Iterable[str]) -> None:
+        for address in addresses:
+            eventually(lambda address=address: answers(self.site, address), f"{address} answers")  # type: ignore[misc]
 
 
 @pytest.fixture(scope="module")
@@ -78,12 +101,16 @@ def village(site: LocalSite) -> Iterator[Village]:
     project = f"v{uuid4().hex[:8]}"
     customer = Customer.of(site, project)
     nat, routed, six = customer.reserve("public"), customer.reserve("public"), customer.reserve("public-v6")
-    customer.create(f"nat-{project}", Mode.NAT, [nat])
-    resident = customer.create(f"routed-{project}", Mode.ROUTED, [routed, six])
-    mover = customer.create(f"mover-{project}", Mode.ROUTED, [customer.reserve("public")])
+    customer.create(f"nat-{project}", Mode.NAT, [nat], QUIET)
+    resident = customer.create(f"routed-{project}", Mode.ROUTED, [routed, six], QUIET)
+    movers = [
+        customer.create(f"mover-{number}-{project}", mode, [customer.reserve("public")])
+        for number, mode in enumerate((Mode.NAT, Mode.ROUTED, Mode.ROUTED))
+    ]
     host = customer.create(f"host-{project}", Mode.ROUTED)
     untouched = [nat.address, routed.address, *hosts(resident, 6)]
-    yield Village(site, customer, untouched, resident, host, mover, customer.reserve("public"))
+    guarded = OnCall(customer).failover_address(host, resident)
+    yield Village(site, customer, untouched, resident, host, movers, customer.reserve("public"), guarded)
     customer.clean(project)
 
 
@@ -98,29 +125,65 @@ def lost(logs: Path, name: str) -> dict[str, int]:
     return found
 
 
-def recovered(site: LocalSite, process: str) -> bool:
-    """Whether a killed process has found its place again: a routing daemon has its sessions, and is done recovering."""
-    if not process.startswith(f"{processes.BIRD}-"):
-        return True
-    node = process.removeprefix(f"{processes.BIRD}-")
-    control = ["birdc", "-s", str(site.paths.bird / f"{node}.ctl"), "show"]
-    sessions = [line for line in site.exec(node, [*control, "protocols"]).stdout.splitlines() if " BGP " in line]
-    recovering = "recovery" in site.exec(node, [*control, "status"]).stdout
-    return bool(sessions) and all("Established" in line for line in sessions) and not recovering
-
-
-@pytest.mark.parametrize("process", PROCESSES)
+@pytest.mark.parametrize("process", ONE_BY_ONE)
 def test_a_process_killed_three_times_with_work_in_flight(process: str, village: Village, logs: Path) -> None:
     site = village.site
     with probing(site, logs, "kill", village.untouched, sample_legs=False):
-        for _ in range(ROUNDS):
-            started = village.work()
+        for way in ("live", "cold", "failover"):
+            started = village.work(way)
             killed = site.kill(process)
             assert killed is not None
             site.wait_running(process, not_pid=killed)
             village.settled(started)
             eventually(lambda: recovered(site, process), f"{process} has recovered")
     assert lost(logs, "kill") == {}
+
+
+@pytest.fixture
+def crowd(village: Village, project: str) -> Iterator[list[Instance]]:
+    """Of both modes, on a host that is to be emptied; which takes others again afterwards."""
+    customer, on_call = Customer.of(village.site, project), OnCall(village.customer)
+    yield [
+        customer.create(f"crowd-{number}-{project}", mode, [customer.reserve("public")], BUSY)
+        for number, mode in enumerate((Mode.ROUTED, Mode.NAT) * 3)
+    ]
+    customer.clean(project)
+    if on_call.node(BUSY).fence:
+        village.site.power(BUSY, on=True)
+        customer.done(on_call.unfence(BUSY))
+    else:
+        on_call.undrain(BUSY)
+    for process in PROCESSES:
+        eventually(lambda process=process: recovered(village.site, process), f"{process} has recovered", 60.0)  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("work", ["drain", "evacuation"])
+def test_every_process_killed_at_once_while_a_host_is_emptied(
+    work: str, village: Village, crowd: list[Instance]
+) -> None:
+    """The worker first: until it is back, what is under way stays so."""
+    site, customer, on_call = village.site, village.customer, OnCall(village.customer)
+    processes = sorted(PROCESSES, key=lambda process: process != "worker")
+    if work == "drain":
+        emptied = on_call.drain(BUSY, 1)
+    else:
+        site.power(BUSY, on=False)
+        customer.done(on_call.fence(BUSY, "switched off by its supervisor"))
+        emptied = on_call.evacuate(BUSY)
+        processes = [one for one in processes if not one.endswith(f"-{BUSY}")]
+    killed = {process: site.kill(process) for process in processes}
+    assert None not in killed.values()
+
+    for process, number in killed.items():
+        site.wait_running(process, not_pid=number)
+    customer.done(emptied, 120.0)
+
+    now = [customer.instance(one.id) for one in crowd]
+    assert BUSY not in {one.hypervisor for one in now}
+    village.answer([host for one in now for host in hosts(one, 4)] + village.untouched)
+    for one in now:
+        (prefix,) = (address.prefix for address in one.port.addresses if address.flexible_ip)
+        eventually(lambda prefix=prefix: not on_call.drifts(prefix), f"{prefix} is as asked for")  # type: ignore[misc]
 
 
 def test_the_broker_forgets_everything_with_operations_in_flight(

@@ -16,7 +16,7 @@ from tests.simulation.coverage import EDGES, Totals
 from tests.simulation.operators import WEIGHTS
 from tests.simulation.world import run
 
-SEEDS = 560
+SEEDS = 720
 SHARDS = 20
 REQUESTS = {
     *("create", "start", "stop", "live", "cold", "restart", "delete"),
