@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -116,7 +117,7 @@ def opened(path: Path, known: Mapping[str, frozenset[str]]) -> Iterator[Opened]:
     with tempfile.TemporaryDirectory(prefix="godwit-restore-") as folder:
         try:
             with tarfile.open(path) as tar:
-                tar.extractall(folder, filter="data")
+                _unpack(tar, Path(folder))
             manifest = Manifest.model_validate_json((Path(folder) / MANIFEST).read_bytes())
         except (tarfile.TarError, EOFError, ValidationError) as error:
             raise BackupDamaged(f"{path} is no backup, or cut: {str(error).splitlines()[0]}") from error
@@ -127,6 +128,19 @@ def opened(path: Path, known: Mapping[str, frozenset[str]]) -> Iterator[Opened]:
         dumps = {service: Path(folder) / dump.file for service, dump in manifest.databases.items()}
         _check(path, manifest, dumps, known)
         yield Opened(manifest, dumps)
+
+
+def _unpack(tar: tarfile.TarFile, folder: Path) -> None:
+    """Plain files beside each other, and nothing else that a tar may hold. Python 3.11.2 has no filter for it.
+
+    Raises TarError.
+    """
+    for member in tar:
+        content = tar.extractfile(member) if member.isreg() else None
+        if content is None or Path(member.name).name != member.name:
+            raise tarfile.ReadError(f"{member.name} is no part of a backup")
+        with content, (folder / member.name).open("wb") as file:
+            shutil.copyfileobj(content, file)
 
 
 def _check(path: Path, manifest: Manifest, dumps: Mapping[str, Path], known: Mapping[str, frozenset[str]]) -> None:
