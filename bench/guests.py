@@ -12,8 +12,7 @@ from sqlalchemy import select
 from cloud.processes import database_urls
 from cloud.state import State
 from common.db import Database
-from services.ipam import model as ipam_model
-from services.ipam import wire as ipam_wire
+from services.ipam import model as ipam_model, wire as ipam_wire
 from services.ipam.service import attaching
 from services.ipam.store import addresses, records
 from services.placement import ledger, modes

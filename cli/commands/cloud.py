@@ -356,8 +356,7 @@ def _show(status: CloudStatus) -> None:
 
 
 def _show_containers(as_json: bool = False) -> None:
-    from cloud.compose import engine
-    from cloud.compose import operations as containers
+    from cloud.compose import engine, operations as containers
 
     found = engine.containers()
     if as_json:

@@ -9,8 +9,12 @@ from godwit_client import Connection, Operation, answer
 from godwit_client.ipam import models as ipam
 from godwit_client.ipam.api.operations import list_operations as list_ipam
 from godwit_client.placement import models as placement
-from godwit_client.placement.api.operations import cancel_operation, pause_operation, resume_operation
-from godwit_client.placement.api.operations import list_operations as list_placement
+from godwit_client.placement.api.operations import (
+    cancel_operation,
+    list_operations as list_placement,
+    pause_operation,
+    resume_operation,
+)
 
 from cli import waiting
 from cli.output import cell, show_list, show_one

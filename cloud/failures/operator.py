@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from godwit_client import answer, every
-from godwit_client import ipam as ipam_api
-from godwit_client import placement as placement_api
+from godwit_client import answer, every, ipam as ipam_api, placement as placement_api
 from godwit_client.ipam import models as ipam
 from godwit_client.ipam.api.flexible_ips import (
     fail_over_flexible_ip,

@@ -14,8 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from cloud.conversion import figures as conversion
-from cloud.failures import chaos
-from cloud.failures import figures as failures
+from cloud.failures import chaos, figures as failures
 from cloud.tour import figures as tour
 from cloud.tour.show import Figure
 

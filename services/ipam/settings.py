@@ -6,8 +6,7 @@ from pathlib import Path
 
 from pydantic_settings import SettingsConfigDict
 
-from common.settings import Listen, Metrics
-from common.settings import Settings as Base
+from common.settings import Listen, Metrics, Settings as Base
 
 
 class Settings(Base):

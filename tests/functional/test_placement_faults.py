@@ -14,8 +14,7 @@ from dataplane.entries import Anchor, Entry
 from services.netagent import wire as agent_wire
 from services.netagent.admission import admit
 from services.netagent.checkpoint import MemoryCheckpoint
-from services.placement import bells
-from services.placement import ledger as placement_ledger
+from services.placement import bells, ledger as placement_ledger
 from services.placement.budgets import WINDOW
 from services.placement.model import Withdrawal
 from tests.functional.controller import Agent, Controller, running

@@ -11,8 +11,7 @@ from uuid import UUID
 
 from services.netagent import admission
 from services.netagent.admission import Change, Held, Position
-from services.netagent.wire import Delta, Digest, EntryKey, Realized, Snapshot
-from services.netagent.wire import Kind as EntryKind
+from services.netagent.wire import Delta, Digest, EntryKey, Kind as EntryKind, Realized, Snapshot
 from services.placement import move, snapshot
 from services.placement.conversion import phases, steps
 from services.placement.conversion.phases import Phase, ZoneFacts

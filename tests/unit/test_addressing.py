@@ -6,8 +6,7 @@ import ipaddress
 import random
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from common.errors import Invalid
 from services.ipam import addressing

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from cloud import checker, rawlog
-from cloud.conversion import checker as conversion_checker
-from cloud.conversion import figures
+from cloud.conversion import checker as conversion_checker, figures
 from cloud.conversion.checker import KEYS
 from tests.unit import conversion_logs
 from tests.unit.conversion_logs import FIGURES, at

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from cloud import checker, rawlog
-from cloud.failures import checker as failures_checker
-from cloud.failures import figures
+from cloud.failures import checker as failures_checker, figures
 from cloud.failures.checker import KEYS
 from cloud.rawlog import Damaged
 from tests.unit.demo_logs import MS, START_NS, probe_records, write_probe

@@ -12,8 +12,7 @@ from services.ipam import addressing, model, present, wire
 from services.ipam.errors import PrefixOverlap, TargetUnknown, ZoneUnknown
 from services.ipam.service import journal, supply
 from services.ipam.service.caller import Caller
-from services.ipam.store import addresses, records
-from services.ipam.store import supply as supply_store
+from services.ipam.store import addresses, records, supply as supply_store
 
 ADOPT = "flexible_ip.adopt"
 """Kind of operation."""

@@ -1,0 +1,75 @@
+"""What placement tells an agent and what the agent answers: entries, snapshots, deltas, digests, and questions.
+
+Entries travel packed, in network byte order, so that a digest means the same on both sides and a million of them stream
+well.
+"""
+
+from __future__ import annotations
+
+from services.netagent.wire.answers import (
+    CHECK_TIMEOUT_MS as CHECK_TIMEOUT_MS,
+    PROBES_PER_SECOND as PROBES_PER_SECOND,
+    PROBES_ROOM_S as PROBES_ROOM_S,
+    Changes as Changes,
+    CheckState as CheckState,
+    Condition as Condition,
+    DiskArchive as DiskArchive,
+    DiskState as DiskState,
+    EdgeRoute as EdgeRoute,
+    Failure as Failure,
+    Observed as Observed,
+    PortTraffic as PortTraffic,
+    PrivatePeer as PrivatePeer,
+    ProbeResult as ProbeResult,
+    Probes as Probes,
+    ProbeTarget as ProbeTarget,
+    Realized as Realized,
+    ReversePath as ReversePath,
+    Row as Row,
+    RowLookup as RowLookup,
+    Rows as Rows,
+    State as State,
+    Table as Table,
+)
+from services.netagent.wire.entries import (
+    CLASSES as CLASSES,
+    NAMES as NAMES,
+    NOWHERE as NOWHERE,
+    Address as Address,
+    Aggregate as Aggregate,
+    Blackhole as Blackhole,
+    CheckProtocol as CheckProtocol,
+    Entry as Entry,
+    EntryKey as EntryKey,
+    Fence as Fence,
+    HealthCheck as HealthCheck,
+    HostNat as HostNat,
+    Inbound as Inbound,
+    Interface as Interface,
+    Kind as Kind,
+    Malformed as Malformed,
+    NodePrefix as NodePrefix,
+    Outbound as Outbound,
+    Peer as Peer,
+    Port as Port,
+    PortState as PortState,
+    Prefix as Prefix,
+    describe_entry as describe_entry,
+    pack_prefix as pack_prefix,
+    unpack as unpack,
+    unpack_prefix as unpack_prefix,
+)
+from services.netagent.wire.messages import (
+    BUDGET_LEAST as BUDGET_LEAST,
+    BUDGET_SHARE as BUDGET_SHARE,
+    DIGEST_KEY as DIGEST_KEY,
+    Delta as Delta,
+    Digest as Digest,
+    Snapshot as Snapshot,
+    Tombstone as Tombstone,
+    entry_hash as entry_hash,
+    over_budget as over_budget,
+    parse as parse,
+    removals_digest as removals_digest,
+    way_out as way_out,
+)
