@@ -131,6 +131,8 @@ def operation(state: str, code: str | None = None) -> dict[str, object]:
         "steps": [],
         "error": {"code": code, "message": "it went"} if code else None,
         "result": None,
+        "request_id": "r1",
+        "actor": "rita",
         "created_at": WHEN,
         "updated_at": WHEN,
     }
