@@ -30,6 +30,7 @@ from cli.output import fields_table, print_all, print_json
 from cli.session import AsJson, session_of
 
 T = TypeVar("T")
+ANSWERS_WITHIN_S = 5.0  # a supervisor may hold a dead service's door open
 LOOK_AGAIN_S = 3.0  # a node that is behind now is told in between
 CHECKED = (
     "both APIs, their versions, databases and clocks; the broker, queues and workers; certificates; nodes; operations;"
@@ -45,7 +46,8 @@ def doctor(context: typer.Context, as_json: AsJson = False) -> None:
     """
     session = session_of(context)
     access = session.access()
-    api = connect(access.ipam_url, access.placement_url, access.token, Patient(unreachable_s=0, unavailable_s=0))
+    impatient = Patient(unreachable_s=0, unavailable_s=0)
+    api = connect(access.ipam_url, access.placement_url, access.token, impatient, ANSWERS_WITHIN_S)
     with_host = os.geteuid() == 0 and session.source.is_local
     found = findings(gather(api, with_host=with_host))
     if as_json:
