@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import psycopg
 from backup import archive
 from backup.archive import FORMAT, Dump, Manifest
 from backup.postgres import Database
-from common import migrate
+from common import VERSION, migrate
 from common.errors import Conflict
 
 ORDER = ("placement", "ipam")
@@ -88,7 +87,7 @@ def take(urls: Mapping[str, str], path: Path, progress: Progress) -> tuple[Path,
             )
         manifest = Manifest(
             format=FORMAT,
-            godwit=version("godwit"),
+            godwit=VERSION,
             made_at=at,
             epoch=_one(held["placement"], "SELECT epoch FROM incarnation"),
             postgres=str(_one(held["placement"], "SHOW server_version")),

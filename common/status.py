@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import Any
 
 from pydantic import Field
 from sqlalchemy import text
 
-from common import migrate
+from common import VERSION, migrate
 from common.db import Transaction
 from common.metrics import OLDEST_OPERATION, of_operations
 from common.tables import OperationColumns
@@ -38,7 +37,7 @@ def common_facts(tx: Transaction, service: str, table: type[OperationColumns], *
     """The fields of `Status`."""
     ages = of_operations(tx, table, service)[OLDEST_OPERATION]
     return {
-        "version": version("godwit"),
+        "version": VERSION,
         "schema_is": tx.session.scalars(text("SELECT version_num FROM alembic_version")).one(),
         "schema_wanted": migrate.newest(service),
         "at": datetime.now(UTC),

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import TypeVar
 
 import httpx
@@ -28,6 +27,7 @@ from godwit_client.placement.api.status import get_controller_status
 from cli.doctor import Clock, Facts, findings
 from cli.output import fields_table, print_all, print_json
 from cli.session import AsJson, session_of
+from common import VERSION
 
 T = TypeVar("T")
 ANSWERS_WITHIN_S = 5.0  # a supervisor may hold a dead service's door open
@@ -65,7 +65,7 @@ def doctor(context: typer.Context, as_json: AsJson = False) -> None:
 
 def gather(api: Connection, *, with_host: bool) -> Facts:
     """Ask everybody; who does not answer is a fact as well."""
-    facts = Facts(version("godwit"), datetime.now(UTC))
+    facts = Facts(VERSION, datetime.now(UTC))
     with _asking(facts, "ipam"):
         facts.ledger = _timed(facts, "ipam", lambda: answer(get_ledger_status.sync_detailed(client=api.ipam)))
         facts.waiting = [*_waiting_of_ipam(api)]
