@@ -4,6 +4,9 @@ Three at once, each with chance of its own from the seed: customers who change i
 are drained, or lose their power and are evacuated; and somebody who kills every process of the cloud in turn, again and
 again. The seed deals the same deeds, not the same moments. Probes watch addresses that nobody touches, on a host that
 stays up.
+
+The machine it runs on must be left alone: one that stalls for 150 ms looks to BFD like two dead gateways, and addresses
+behind the central NAT lose packets until their sessions are back.
 """
 
 from __future__ import annotations
