@@ -77,10 +77,10 @@ class Source:
         """Raises Usage when one is known and the other is not, CommandError when there is nothing to find."""
         settings = DatabaseSettings()
         given = {"ipam": settings.ipam_database_url, "placement": settings.placement_database_url}
-        if self.cloud is None and any(given.values()):
+        if self.cloud == layout.NAME or (self.cloud is None and any(given.values())):
             missing = [f"GODWIT_{service.upper()}_DATABASE_URL" for service, url in given.items() if not url]
             if missing:
-                raise Usage(f"{missing[0]} must be set as well", "access.incomplete")
+                raise Usage(f"{' and '.join(missing)} must be set", "access.incomplete")
             return Databases({service: url for service, url in given.items() if url}, None)
         from cloud import operations  # loading it takes longer than most commands take
 

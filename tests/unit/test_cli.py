@@ -214,3 +214,13 @@ def test_an_unknown_role_is_wrong_usage() -> None:
 
     with pytest.raises(Usage):
         checked_roles(["king"])
+
+
+def test_databases_are_named_whole_or_not_at_all(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert run(["--cloud", "compose", "backup", str(tmp_path)]) == 2
+    assert "GODWIT_IPAM_DATABASE_URL and GODWIT_PLACEMENT_DATABASE_URL must be set" in one_line(capsys)
+    monkeypatch.setenv("GODWIT_IPAM_DATABASE_URL", "postgresql://nobody@localhost/none")
+    assert run(["backup", str(tmp_path)]) == 2
+    assert "GODWIT_PLACEMENT_DATABASE_URL must be set (access.incomplete)" in one_line(capsys)
