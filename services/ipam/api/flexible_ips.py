@@ -1,4 +1,4 @@
-"""The ledger over HTTP. Handlers translate; rules and queries are elsewhere."""
+"""Flexible IPs: reserved, attached, moved, released."""
 
 from __future__ import annotations
 
@@ -6,21 +6,24 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Query, Response
 
-from common.web import (
-    Call,
-    Page,
-    PagingDep,
-    WaitSeconds,
-    changing,
-    creating,
-    reading,
-    refuses,
-    resource,
-    when_final,
-)
+from common.web import Page, PagingDep, refuses, resource
 from services.ipam import addressing, wire
+from services.ipam.api.calls import (
+    IDS_FILTER,
+    LABEL_FILTER,
+    TARGET_FILTER,
+    FamilyFilter,
+    MemberCall,
+    NameFilter,
+    ProjectFilter,
+    ReadCall,
+    ReserveCall,
+    ServiceCreateCall,
+    ZoneFilter,
+    caller_of,
+)
 from services.ipam.errors import (
     ActiveCandidate,
     AddressMalformed,
@@ -44,220 +47,25 @@ from services.ipam.errors import (
     NotReleased,
     OperationUnknown,
     PoolExhausted,
-    PoolExists,
-    PoolLength,
     PoolUnknown,
     PrefixFamily,
-    PrefixInUse,
     PrefixLength,
     PrefixMalformed,
     PrefixOverlap,
-    PrefixUnknown,
     ProjectNotYours,
     Protected,
     Quarantined,
     QuotaExceeded,
-    RevisionUnknown,
     SwapSame,
-    TargetImmutable,
     TargetKindNotYours,
     TargetLimit,
     TargetUnknown,
     ZoneMismatch,
     ZoneUnknown,
 )
-from services.ipam.service import adopting, attaching, failover, flexible_ips, supply
-from services.ipam.service.caller import Caller
+from services.ipam.service import adopting, attaching, failover, flexible_ips
 
-router = APIRouter(prefix="/ipam/v1")
-
-TAGS = {
-    "zones": "Availability zones, to the ledger names in a region.",
-    "pools": "Supplies of addresses of one family, and the prefixes in them.",
-    "quotas": "How many addresses a project may hold.",
-    "flexible-ips": "Addresses that belong to projects and stay while what they are attached to comes, goes and moves.",
-    "holdings": "Who held which address, at any time.",
-    "targets": "What addresses can be attached to, registered by the services that own the products.",
-    "address-sets": "All addresses of one target, as its nodes must realise them.",
-    "status": "The service itself, for whoever looks after it.",
-    "operations": "Changes that take a while: list them, watch them.",
-}
-
-ReadCall = Annotated[Call, Depends(reading("reader", "service"))]
-MemberCall = Annotated[Call, Depends(changing("member", "service"))]
-ReserveCall = Annotated[Call, Depends(creating("member", "service"))]
-OperatorCall = Annotated[Call, Depends(changing("operator"))]
-OperatorReadCall = Annotated[Call, Depends(reading("operator"))]
-OperatorCreateCall = Annotated[Call, Depends(creating("operator"))]
-SupplyCall = Annotated[Call, Depends(changing("operator", "service"))]
-ServiceReadCall = Annotated[Call, Depends(reading("service"))]
-ServiceCreateCall = Annotated[Call, Depends(creating("service"))]
-ServiceCall = Annotated[Call, Depends(changing("service"))]
-
-Project = Annotated[wire.Project, Path(description="The id of a project.")]
-ProjectFilter = Annotated[wire.Project | None, Query(description="Operators and services: only this project's.")]
-ZoneFilter = Annotated[wire.Name | None, Query(description="Only this zone's.")]
-FamilyFilter = Annotated[wire.Family | None, Query(description="Only this family's.")]
-NameFilter = Annotated[wire.Text | None, Query(description="Only what bears this name.")]
-KindFilter = Annotated[wire.Name | None, Query(description="Only targets of this kind.")]
-
-
-UUID_PATTERN = "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
-TARGET_FILTER = {"pattern": f"^[a-z0-9][a-z0-9-]*/{UUID_PATTERN}$"}
-LABEL_FILTER = {"pattern": "^[^=\\x00]+=[^\\x00]*$"}
-IDS_FILTER = {"pattern": f"^{UUID_PATTERN}(,{UUID_PATTERN}){{0,99}}$"}
-
-
-def caller_of(call: Call) -> Caller:
-    return Caller(call.principal, call.request_id, call.expected_revision)
-
-
-# --- the service itself ----------------------------------------------------------------------------------------------
-
-
-@router.get("/status", tags=["status"], operation_id="getLedgerStatus")
-def get_status(call: OperatorReadCall, request: Request) -> wire.LedgerStatus:
-    """Tell versions, clock, broker, the oldest undone Operations, and what pools have left."""
-    broker = bool(request.app.state.waiting())
-    return call.read(lambda tx: supply.status(tx, broker=broker))
-
-
-# --- zones -----------------------------------------------------------------------------------------------------------
-
-
-@router.get("/zones", tags=["zones"], operation_id="listZones")
-def list_zones(call: ReadCall, page: PagingDep) -> Page[wire.Zone]:
-    """List the zones."""
-    return call.read(lambda tx: supply.zones(tx, page))
-
-
-@router.get(
-    "/zones/{name}",
-    tags=["zones"],
-    operation_id="getZone",
-    response_model=wire.Zone,
-    responses=refuses(ZoneUnknown),
-)
-def get_zone(call: ReadCall, name: wire.Name) -> Response:
-    """Read a zone."""
-    return resource(call.read(lambda tx: supply.zone(tx, name)))
-
-
-@router.put("/zones/{name}", tags=["zones"], operation_id="putZone", response_model=wire.Zone)
-def put_zone(call: SupplyCall, name: wire.Name, body: wire.ZonePut) -> Response:
-    """Register a zone, or change it."""
-    return call.run(lambda tx: supply.put_zone(tx, caller_of(call), name, body))
-
-
-# --- pools and prefixes ----------------------------------------------------------------------------------------------
-
-
-@router.get("/pools", tags=["pools"], operation_id="listPools")
-def list_pools(
-    call: ReadCall,
-    page: PagingDep,
-    zone: ZoneFilter = None,
-    family: FamilyFilter = None,
-    name: NameFilter = None,
-) -> Page[wire.Pool]:
-    """List pools with their prefixes."""
-    return call.read(lambda tx: supply.pools(tx, page, zone, family, name))
-
-
-@router.post(
-    "/pools",
-    tags=["pools"],
-    operation_id="createPool",
-    status_code=201,
-    response_model=wire.Pool,
-    responses=refuses(ZoneUnknown, PoolExists, PoolLength),
-)
-def create_pool(call: OperatorCreateCall, body: wire.PoolCreate) -> Response:
-    """Make a pool, without prefixes yet."""
-    return call.run(lambda tx: supply.create_pool(tx, body), 201)
-
-
-@router.get(
-    "/pools/{pool_id}",
-    tags=["pools"],
-    operation_id="getPool",
-    response_model=wire.Pool,
-    responses=refuses(PoolUnknown),
-)
-def get_pool(call: ReadCall, pool_id: UUID) -> Response:
-    """Read a pool with its prefixes."""
-    return resource(call.read(lambda tx: supply.pool(tx, pool_id)))
-
-
-@router.patch(
-    "/pools/{pool_id}",
-    tags=["pools"],
-    operation_id="updatePool",
-    response_model=wire.Pool,
-    responses=refuses(PoolUnknown),
-)
-def update_pool(call: OperatorCall, pool_id: UUID, body: wire.PoolUpdate) -> Response:
-    """Change how long a pool's released addresses rest."""
-    return call.run(lambda tx: supply.update_pool(tx, caller_of(call), pool_id, body))
-
-
-@router.get(
-    "/pools/{pool_id}/prefixes",
-    tags=["pools"],
-    operation_id="listPrefixes",
-    responses=refuses(PoolUnknown),
-)
-def list_prefixes(call: ReadCall, page: PagingDep, pool_id: UUID) -> Page[wire.Prefix]:
-    """List the prefixes of a pool."""
-    return call.read(lambda tx: supply.prefixes(tx, page, pool_id))
-
-
-@router.post(
-    "/pools/{pool_id}/prefixes",
-    tags=["pools"],
-    operation_id="addPrefix",
-    status_code=201,
-    response_model=wire.Prefix,
-    responses=refuses(PoolUnknown, PrefixOverlap, PrefixMalformed, PrefixFamily, PrefixLength),
-)
-def add_prefix(call: OperatorCall, pool_id: UUID, body: wire.PrefixCreate) -> Response:
-    """Add a prefix to a pool."""
-    return call.run(lambda tx: supply.add_prefix(tx, caller_of(call), pool_id, body), 201)
-
-
-@router.delete(
-    "/pools/{pool_id}/prefixes/{prefix_id}",
-    tags=["pools"],
-    operation_id="deletePrefix",
-    response_model=wire.Prefix,
-    responses=refuses(PoolUnknown, PrefixUnknown, PrefixInUse),
-)
-def delete_prefix(call: OperatorCall, pool_id: UUID, prefix_id: UUID) -> Response:
-    """Take a prefix off a pool; answers what it was."""
-    return call.run(lambda tx: supply.delete_prefix(tx, caller_of(call), pool_id, prefix_id))
-
-
-# --- quotas ----------------------------------------------------------------------------------------------------------
-
-
-@router.get(
-    "/quotas",
-    tags=["quotas"],
-    operation_id="listQuotas",
-    responses=refuses(ProjectNotYours),
-)
-def list_quotas(call: ReadCall, page: PagingDep, project: ProjectFilter = None) -> Page[wire.Quota]:
-    """List quotas and what is held of them."""
-    return call.read(lambda tx: supply.quotas(tx, caller_of(call), page, project))
-
-
-@router.put("/quotas/{project}/{family}", tags=["quotas"], operation_id="putQuota", response_model=wire.Quota)
-def put_quota(call: OperatorCall, project: Project, family: wire.Family, body: wire.QuotaPut) -> Response:
-    """Grant a project a number of addresses of one family."""
-    return call.run(lambda tx: supply.put_quota(tx, caller_of(call), project, family, body))
-
-
-# --- flexible IPs ----------------------------------------------------------------------------------------------------
+router = APIRouter()
 
 
 @router.post(
@@ -633,119 +441,3 @@ def _uuid(text: str, name: str) -> UUID:
         return UUID(text)
     except ValueError as error:
         raise FilterMalformed(f"{name}: {text!r} is not an id") from error
-
-
-# --- targets ---------------------------------------------------------------------------------------------------------
-
-
-@router.get(
-    "/targets",
-    tags=["targets"],
-    operation_id="listTargets",
-    responses=refuses(ProjectNotYours),
-)
-def list_targets(
-    call: ReadCall, page: PagingDep, kind: KindFilter = None, project: ProjectFilter = None
-) -> Page[wire.Target]:
-    """List targets."""
-    return call.read(lambda tx: attaching.targets(tx, caller_of(call), page, kind, project))
-
-
-@router.get(
-    "/targets/{kind}/{target_id}",
-    tags=["targets"],
-    operation_id="getTarget",
-    response_model=wire.Target,
-    responses=refuses(TargetUnknown),
-)
-def get_target(call: ReadCall, kind: wire.Name, target_id: UUID) -> Response:
-    """Read a target."""
-    return resource(call.read(lambda tx: attaching.target(tx, caller_of(call), kind, target_id)))
-
-
-@router.put(
-    "/targets/{kind}/{target_id}",
-    tags=["targets"],
-    operation_id="putTarget",
-    response_model=wire.Target,
-    responses=refuses(TargetKindNotYours, ZoneUnknown, TargetImmutable),
-)
-def put_target(call: ServiceCall, kind: wire.Name, target_id: UUID, body: wire.TargetPut) -> Response:
-    """Register a target, or change its name and limits."""
-    return call.run(lambda tx: attaching.put_target(tx, caller_of(call), kind, target_id, body))
-
-
-@router.delete(
-    "/targets/{kind}/{target_id}",
-    tags=["targets"],
-    operation_id="deleteTarget",
-    response_model=wire.Target,
-    responses=refuses(TargetKindNotYours, TargetUnknown),
-)
-def delete_target(call: ServiceCall, kind: wire.Name, target_id: UUID) -> Response:
-    """Forget a target whose nodes hold nothing of it any more: all its addresses are off it at once."""
-    return call.run(lambda tx: attaching.delete_target(tx, caller_of(call), kind, target_id))
-
-
-@router.get("/address-sets:lagging", tags=["address-sets"], operation_id="listLaggingTargets")
-def list_lagging_targets(call: ServiceReadCall, page: PagingDep, kind: KindFilter = None) -> Page[wire.LaggingTarget]:
-    """List the targets whose nodes have not yet realised their address set."""
-    return call.read(lambda tx: attaching.lagging(tx, page, kind))
-
-
-@router.get(
-    "/address-sets/{kind}/{target_id}",
-    tags=["address-sets"],
-    operation_id="getAddressSet",
-    response_model=wire.AddressSet,
-    responses=refuses(TargetUnknown),
-)
-def get_address_set(call: ReadCall, kind: wire.Name, target_id: UUID) -> Response:
-    """Read all addresses of a target."""
-    return resource(call.read(lambda tx: attaching.address_set(tx, caller_of(call), kind, target_id)))
-
-
-@router.put(
-    "/address-sets/{kind}/{target_id}/realized",
-    tags=["address-sets"],
-    operation_id="reportRealized",
-    response_model=wire.AddressSet,
-    responses=refuses(TargetKindNotYours, TargetUnknown, RevisionUnknown),
-)
-def report_realized(call: ServiceCall, kind: wire.Name, target_id: UUID, body: wire.Realized) -> Response:
-    """Report what the nodes of a target have read back from their kernels. An older report changes nothing."""
-    return call.run(lambda tx: attaching.report_realized(tx, caller_of(call), kind, target_id, body))
-
-
-# --- operations ------------------------------------------------------------------------------------------------------
-
-
-@router.get(
-    "/operations",
-    tags=["operations"],
-    operation_id="listOperations",
-    responses=refuses(ProjectNotYours),
-)
-def list_operations(
-    call: ReadCall,
-    page: PagingDep,
-    project: ProjectFilter = None,
-    resource: Annotated[wire.Text | None, Query(description="Path of the resource that is changed.")] = None,
-    state: Annotated[wire.OperationState | None, Query(description="Only in this state.")] = None,
-) -> Page[wire.Operation]:
-    """List operations, the newest first."""
-    return call.read(lambda tx: attaching.operations(tx, caller_of(call), page, project, resource, state))
-
-
-@router.get(
-    "/operations/{operation_id}",
-    tags=["operations"],
-    operation_id="getOperation",
-    response_model=wire.Operation,
-    responses=refuses(OperationUnknown),
-)
-async def get_operation(call: ReadCall, operation_id: wire.Text, wait_s: WaitSeconds = 0) -> Response:
-    """Read an operation now, or as soon as it is final."""
-    return await when_final(
-        lambda: call.read(lambda tx: attaching.operation(tx, caller_of(call), operation_id)), wait_s
-    )
