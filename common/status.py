@@ -5,36 +5,17 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from pydantic import Field
 from sqlalchemy import text
 
 from common import VERSION, migrate
 from common.db import Transaction
 from common.metrics import OLDEST_OPERATION, of_operations
 from common.tables import OperationColumns
-from common.wire import Answer
-
-
-class Oldest(Answer):
-    """The oldest Operation of a kind that is not over: the oldest undone intent."""
-
-    kind: str = Field(examples=["instance.move"])
-    age_s: float
-
-
-class Status(Answer):
-    """A service, as it is now."""
-
-    version: str
-    schema_is: str = Field(description="The database's Alembic revision.", examples=["0003"])
-    schema_wanted: str = Field(description="That of the code.", examples=["0003"])
-    at: datetime = Field(description="By the service's clock.")
-    broker: bool = Field(description="Whether the broker answers.")
-    oldest: list[Oldest]
+from common.wire import Oldest
 
 
 def common_facts(tx: Transaction, service: str, table: type[OperationColumns], *, broker: bool) -> dict[str, Any]:
-    """The fields of `Status`."""
+    """The fields of `wire.Status`."""
     ages = of_operations(tx, table, service)[OLDEST_OPERATION]
     return {
         "version": VERSION,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler
@@ -41,3 +42,21 @@ class Answer(BaseModel):
 def examples(*bodies: dict[str, Any]) -> ConfigDict:
     """The configuration of a body whose documented examples these are; a test sends each to the real service."""
     return ConfigDict(json_schema_extra={"examples": list(bodies)})
+
+
+class Oldest(Answer):
+    """The oldest Operation of a kind that is not over: the oldest undone intent."""
+
+    kind: str = Field(examples=["instance.move"])
+    age_s: float
+
+
+class Status(Answer):
+    """A service, as it is now."""
+
+    version: str
+    schema_is: str = Field(description="The database's Alembic revision.", examples=["0003"])
+    schema_wanted: str = Field(description="That of the code.", examples=["0003"])
+    at: datetime = Field(description="By the service's clock.")
+    broker: bool = Field(description="Whether the broker answers.")
+    oldest: list[Oldest]

@@ -11,8 +11,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, ConfigDict, Field, RootModel, model_validator
 
 from common.operations import Operation, OperationState
-from common.status import Status
-from common.wire import Answer, Body, Name, Project, Revision, Text, examples
+from common.wire import Answer, Body, Name, Project, Revision, Status, Text, examples
 
 __all__ = ["Name", "Operation", "OperationState", "Project", "Text"]
 

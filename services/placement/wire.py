@@ -10,8 +10,7 @@ from uuid import UUID
 from pydantic import AfterValidator, ConfigDict, Field, RootModel
 
 from common.operations import Operation, OperationState
-from common.status import Status
-from common.wire import Answer, Body, Name, Project, Text, examples
+from common.wire import Answer, Body, Name, Project, Status, Text, examples
 from services.placement.conversion.phases import CANARY, FORWARD, SIZE, WAVES, Phase, PortState
 from services.placement.conversion.prechecks import Effect, PartOf
 from services.placement.trace.judge import Direction, Nature
