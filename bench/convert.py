@@ -26,6 +26,7 @@ from common.http import ServiceClient
 from services.placement.conversion.phases import Phase
 
 IN_FLIGHT = 1000
+WAVES = ["10%", "100%"]  # after the canary's; each ends in a verdict, which takes as long for one port as for many
 PATIENCE_S = 3600.0
 WORKER = "migration-worker"
 MIB = 1 << 20
@@ -77,7 +78,8 @@ def _supply(current: State) -> None:
 
 
 def _convert(current: State, api: ServiceClient, ports: int, plan: Mapping[str, Any]) -> tuple[Any, Watched]:
-    body = {"zone": current.plan.zones[0].name, "in_flight": IN_FLIGHT, "failure_budget": 0, **plan}
+    zone = current.plan.zones[0].name
+    body = {"zone": zone, "in_flight": IN_FLIGHT, "failure_budget": 0, "waves": WAVES, **plan}
     planned = api.request("POST", "/placement/v1/conversions", json=body).json()
     path = f"/placement/v1/conversions/{planned['id']}"
     api.request("POST", f"{path}:start")
@@ -150,7 +152,7 @@ def report(figures: Mapping[str, Figure]) -> None:
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--ports", type=int, default=10_000, help="of the real controller; 0: simulate only")
-    options.add_argument("--hypervisors", type=int, default=96)
+    options.add_argument("--hypervisors", type=int, default=40)
     options.add_argument("--name", default="bench", help="of the cloud that is made for it, and removed")
     options.add_argument("--simulated", type=int, default=100_000, help="ports; 0: none")
     given = options.parse_args()
