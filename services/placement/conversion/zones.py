@@ -149,15 +149,16 @@ class ZoneConversions:
         now = self._clock()
         asked_at, answer = self._asked.get(conversion.id, (now - ASK_S, Outside()))
         if not in_flight or now - asked_at >= ASK_S:
-            answer = self._ask_agents(conversion)
+            answer = self._ask_agents(conversion, [state for state in PortState if state.moving or not in_flight])
             self._asked[conversion.id] = (now, answer)
         return answer
 
-    def _ask_agents(self, conversion: Conversion) -> Outside:
+    def _ask_agents(self, conversion: Conversion, states: Sequence[PortState]) -> Outside:
+        """`states`: of the ports whose addresses are looked for at the edges."""
         packets = self._observer.wrong_tenant_packets(conversion.zone)
         with self._db.transaction() as tx:
             wave = conversions.current_wave(tx, conversion)
-            announced = conversions.public_of_wave(tx, wave) if wave else {}
+            announced = conversions.public_of_wave(tx, wave, states) if wave else {}
         try:
             view = self._edges.view(conversion.zone, list(announced), set(announced.values()))
         except Unavailable as error:  # a silent edge is a stale node, which is an alarm of its own

@@ -160,8 +160,8 @@ def unfinished(tx: Transaction, wave: Wave) -> bool:
     return tx.session.scalars(query.limit(1)).one_or_none() is not None
 
 
-def public_of_wave(tx: Transaction, wave: Wave) -> dict[Prefix, UUID]:
-    """The public IPv4 addresses of a wave's running ports, and where they run."""
+def public_of_wave(tx: Transaction, wave: Wave, states: Collection[PortState]) -> dict[Prefix, UUID]:
+    """The public IPv4 addresses of a wave's running ports that are in one of these states, and where they run."""
     query = (
         select(PortAddress.prefix, Port.node_id)
         .join(Port, Port.id == PortAddress.port_id)
@@ -169,6 +169,7 @@ def public_of_wave(tx: Transaction, wave: Wave) -> dict[Prefix, UUID]:
         .where(
             PortConversion.conversion_id == wave.conversion_id,
             PortConversion.wave == wave.number,
+            PortConversion.state.in_(states),
             Port.node_id.is_not(None),
             func.family(PortAddress.prefix) == 4,
         )
