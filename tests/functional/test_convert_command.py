@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import httpx
 import pytest
 from godwit_client import Connection, ipam, placement
+from structlog.testing import capture_logs
 
 from cli.access import VARIABLES
 from cli.main import run
@@ -44,7 +45,9 @@ def godwit(cloud: Controller, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
         for name, value in zip(VARIABLES, ("http://ipam", "http://placement", token), strict=True):
             monkeypatch.setenv(name, value)
         cloud.hear()
-        code = run(arguments)
+        capsys.readouterr()  # what the services of this process logged until now, and below what they log meanwhile
+        with capture_logs():
+            code = run(arguments)
         said = capsys.readouterr()
         return code, said.out, said.err
 
