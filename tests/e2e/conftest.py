@@ -102,3 +102,9 @@ def answers(site: Site, address: str, place: str = "internet") -> bool:
 @pytest.fixture
 def logs(tmp_path: Path) -> Path:
     return tmp_path
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The pages speak of a cloud of one zone, and refusals leave others behind: what is documented is tried first."""
+    items.sort(key=lambda item: item.path.name != "test_documented.py")
