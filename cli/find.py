@@ -113,6 +113,11 @@ def node(api: Connection, text: str, role: placement.NodeRole | None) -> placeme
     return only(every(page), what, text, f"; `godwit {what} list` shows all")
 
 
+def nodes(api: Connection) -> list[placement.Node]:
+    """All of them."""
+    return list(every(lambda cursor: answer(list_nodes.sync_detailed(client=api.placement, cursor=cursor))))
+
+
 def pool(api: Connection, text: str) -> ipam.Pool:
     """By id or name. Raises NotFound, Ambiguous."""
     uuid = as_uuid(text)

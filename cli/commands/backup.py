@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from godwit_client import Connection, answer, every
-from godwit_client.placement import models as wire
-from godwit_client.placement.api.nodes import list_nodes
+from godwit_client import Connection, answer
 from godwit_client.placement.api.operations import list_operations
 
+from cli import find
 from cli.output import Progress, print_json, print_table, show_fields
 from cli.problems import Usage
 from cli.session import AsJson, session_of
@@ -79,14 +78,10 @@ def restore(
         print(f"start the services; `godwit operation list` then shows as {MEETING} what nodes hold beside it")
 
 
-def _nodes(api: Connection) -> list[wire.Node]:
-    return list(every(lambda cursor: answer(list_nodes.sync_detailed(client=api.placement, cursor=cursor))))
-
-
 def _wait_met(api: Connection) -> list[str]:
     """Until every node was asked, or has not been heard in time; the names of those."""
     ends = time.monotonic() + MET_WITHIN_S
-    while left := [node.name for node in _nodes(api) if not node.applied_generation]:
+    while left := [node.name for node in find.nodes(api) if not node.applied_generation]:
         if time.monotonic() > ends:
             return left
         time.sleep(0.2)
@@ -95,7 +90,7 @@ def _wait_met(api: Connection) -> list[str]:
 
 def _show_meetings(api: Connection, since: int) -> None:
     """What nodes hold that the restored database has elsewhere, or nowhere: what happened after the backup."""
-    names = {str(node.id): node.name for node in _nodes(api)}
+    names = {str(node.id): node.name for node in find.nodes(api)}
     found = answer(list_operations.sync_detailed(client=api.placement, limit=500)).items
     rows = [
         [names.get(operation.resource.rpartition("/")[2]), what, entry]

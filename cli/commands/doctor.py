@@ -20,10 +20,10 @@ from godwit_client.ipam.api.operations import list_operations as list_of_ipam
 from godwit_client.ipam.api.status import get_ledger_status
 from godwit_client.placement import models as placement
 from godwit_client.placement.api.conversions import list_conversions
-from godwit_client.placement.api.nodes import list_nodes
 from godwit_client.placement.api.operations import list_operations as list_of_placement
 from godwit_client.placement.api.status import get_controller_status
 
+from cli import find
 from cli.doctor import Clock, Facts, findings
 from cli.output import fields_table, print_all, print_json
 from cli.session import AsJson, session_of
@@ -77,11 +77,11 @@ def gather(api: Connection, *, with_host: bool) -> Facts:
         facts.conversions = list(
             every(lambda cursor: answer(list_conversions.sync_detailed(client=api.placement, cursor=cursor)))
         )
-        facts.nodes = _nodes(api)
+        facts.nodes = find.nodes(api)
         before = _behind(facts.nodes)
         if before:
             time.sleep(LOOK_AGAIN_S)
-            facts.nodes = _nodes(api)
+            facts.nodes = find.nodes(api)
             facts.stuck = frozenset(name for name, at in _behind(facts.nodes).items() if before.get(name) == at)
     if with_host:
         facts.host = _host()
@@ -106,10 +106,6 @@ def _timed(facts: Facts, service: str, ask: Callable[[], S]) -> S:
     said = ask()
     facts.clocks[service] = Clock(said.at, before, datetime.now(UTC))
     return said
-
-
-def _nodes(api: Connection) -> list[placement.Node]:
-    return list(every(lambda cursor: answer(list_nodes.sync_detailed(client=api.placement, cursor=cursor))))
 
 
 def _behind(nodes: list[placement.Node]) -> dict[str, int]:
